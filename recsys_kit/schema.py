@@ -1,0 +1,158 @@
+"""The common tables: their column names, their types, and the errors a broken table gets.
+
+Every name of a column stands here once; the rest of the kit imports it. Two questions are asked apart:
+
+* ``coerce_*``   is this table of the right *shape*? (columns there, types readable, times plausible)
+* ``validate_*`` are its *values* fit for a model? (no missing id, no quantity below zero, ...)
+
+Readers coerce, so a raw table can be looked at and cleaned (``prepare.clean``); models and features validate.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+USER, ITEM, BEHAVIOUR, TIME = "user_id", "item_id", "behaviour", "timestamp"
+QUANTITY, PRICE, RATING, SESSION, SEQ = "quantity", "price", "rating", "session_id", "seq"
+CATEGORY, TITLE = "category", "title"
+LIST, POSITION, PROPENSITY, CLICKED = "list_id", "position", "propensity", "clicked"
+
+VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATE, RETURN = BEHAVIOURS = (
+    "view", "click", "favourite", "cart", "purchase", "rate", "return")
+
+ID_COLUMNS = (USER, ITEM, SESSION, LIST)
+EVENT_COLUMNS = (USER, ITEM, BEHAVIOUR, TIME)
+EVENT_OPTIONAL = (QUANTITY, PRICE, RATING, SESSION, SEQ)
+ITEM_COLUMNS = (ITEM,)
+EXPOSURE_COLUMNS = (USER, ITEM, LIST, POSITION, PROPENSITY, CLICKED, TIME)
+NUMERIC = (QUANTITY, PRICE, RATING, PROPENSITY)
+WHOLE = (SEQ, POSITION)
+
+EARLIEST = pd.Timestamp("1990-01-01")  # older than any web shop: an earlier time is a wrong unit or a default
+
+
+class SchemaError(ValueError):
+    """A table that breaks the contract. The message names the column, counts the bad rows and says how to mend it."""
+
+
+def _examples(table: pd.DataFrame, bad) -> str:
+    rows = table.loc[bad].head(3)
+    return "\n".join(f"  row {index}: {row.to_dict()}" for index, row in rows.iterrows())
+
+
+def refuse(table: pd.DataFrame, bad, column: str, what: str, mend: str) -> None:
+    """Raise one `SchemaError` if any row of the boolean mask ``bad`` is set.
+
+    The message has the form: column, what is wrong, how many rows of how many, the first three, how to mend it.
+    """
+    count = int(bad.sum())
+    if count:
+        raise SchemaError(f"column '{column}': {what} in {count:,} of {len(table):,} rows.\n"
+                          f"{_examples(table, bad)}\nTo mend it: {mend}")
+
+
+def require_columns(table: pd.DataFrame, needed, kind: str) -> None:
+    """Raise if one of the ``needed`` columns is missing, naming what is there."""
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        raise SchemaError(f"{kind}: no column {', '.join(repr(m) for m in missing)}; "
+                          f"the table has {', '.join(map(repr, table.columns))}.\nTo mend it: rename the columns, or say which "
+                          f"is which when loading: columns={{{missing[0]!r}: 'name in your file'}}")
+
+
+def coerce_ids(values: pd.Series) -> pd.Series:
+    """Ids as text, missing ones as missing. Ids are names: ``007`` is not ``7``, and no mean is ever taken of them."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return values.astype("str")
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # 17850.0 is a whole number that met a missing value on its way
+    return values.astype("string").astype("str")
+
+
+def coerce_time(table: pd.DataFrame, column: str = TIME, now: pd.Timestamp | None = None) -> pd.Series:
+    """Times as UTC datetime64[s] without a zone, from datetimes, ISO text, or unix **seconds**.
+
+    Raises `SchemaError` for text that is no time, milliseconds, times before 1990 and times in the future
+    (more than a day after ``now``).
+    """
+    values = table[column]
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        refuse(table, values.isna(), column, "missing time", "remove these rows; an event without a time has no place in a history")
+        refuse(table, values.abs() > 1e11, column, "numbers too large for unix seconds (milliseconds or finer?)",
+               f"divide them first: table['{column}'] //= 1000")
+        times = pd.to_datetime(values, unit="s")
+    else:
+        times = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601" if values.dtype in ("str", "object") else None)
+        refuse(table, times.isna(), column, "no readable time", "write times as 2024-05-31 18:05:00 (UTC) or as unix seconds")
+        times = times.dt.tz_localize(None)
+    times = times.astype("datetime64[s]")
+    latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
+    refuse(table, times > latest, column, "a time in the future", "check the clock, the time zone and the unit (seconds?)")
+    refuse(table, times < EARLIEST, column, "a time before 1990", "check the unit: the kit reads plain numbers as unix seconds")
+    return times
+
+
+def _coerce_numbers(table: pd.DataFrame) -> dict[str, pd.Series]:
+    columns = {}
+    for column in (*NUMERIC, *WHOLE):
+        if column in table.columns:
+            numbers = pd.to_numeric(table[column], errors="coerce")
+            refuse(table, numbers.isna() & table[column].notna(), column, "not a number", "write numbers with a point and without units")
+            columns[column] = numbers.astype("float64" if column in NUMERIC else "int64")
+    return columns
+
+
+def coerce_events(table: pd.DataFrame, now: pd.Timestamp | None = None) -> pd.DataFrame:
+    """The events table in its common types; extra columns are kept, no row is dropped.
+
+    ``user_id, item_id[, session_id]`` text; ``behaviour`` a category of `BEHAVIOURS`; ``timestamp`` datetime64[s] in UTC;
+    ``quantity, price, rating`` float64; ``seq`` int64. Raises `SchemaError`.
+    """
+    require_columns(table, EVENT_COLUMNS, "events")
+    table = table.copy(deep=False)
+    columns = {column: coerce_ids(table[column]) for column in ID_COLUMNS if column in table.columns}
+    unknown = ~table[BEHAVIOUR].isin(BEHAVIOURS)
+    refuse(table, unknown, BEHAVIOUR, "unknown behaviour", f"use one of {', '.join(BEHAVIOURS)}")
+    columns[BEHAVIOUR] = table[BEHAVIOUR].astype(pd.CategoricalDtype(BEHAVIOURS))
+    columns[TIME] = coerce_time(table, now=now)
+    return table.assign(**columns, **_coerce_numbers(table))
+
+
+def coerce_items(table: pd.DataFrame) -> pd.DataFrame:
+    """The items table: ``item_id`` text and unique, ``category`` a path with '/', ``price`` float64. Raises `SchemaError`."""
+    require_columns(table, ITEM_COLUMNS, "items")
+    table = table.assign(**{ITEM: coerce_ids(table[ITEM])}, **_coerce_numbers(table))
+    refuse(table, table[ITEM].isna(), ITEM, "missing id", "give every item an id")
+    refuse(table, table[ITEM].duplicated(), ITEM, "the same item twice", "keep one row per item")
+    return table
+
+
+def coerce_exposures(table: pd.DataFrame, now: pd.Timestamp | None = None) -> pd.DataFrame:
+    """The exposures table: one row per shown item with its position (1 = top), propensity in (0, 1] and ``clicked``."""
+    require_columns(table, EXPOSURE_COLUMNS, "exposures")
+    table = table.assign(**{c: coerce_ids(table[c]) for c in (USER, ITEM, LIST)}, **{TIME: coerce_time(table, now=now)},
+                         **_coerce_numbers(table), **{CLICKED: table[CLICKED].astype(bool)})
+    refuse(table, ~table[PROPENSITY].between(0, 1, inclusive="right"), PROPENSITY, "not a probability above zero",
+           "log the probability with which the policy chose the item")
+    return table
+
+
+def validate_events(events: pd.DataFrame) -> pd.DataFrame:
+    """Check that events are fit for a model, and return them. Raises `SchemaError`; drops nothing.
+
+    Asked beyond `coerce_events`: at least one row, no missing id, quantity above zero, no price below zero.
+    """
+    require_columns(events, EVENT_COLUMNS, "events")
+    if not isinstance(events[BEHAVIOUR].dtype, pd.CategoricalDtype) or events[TIME].dtype != "datetime64[s]":
+        events = coerce_events(events)
+    if events.empty:
+        raise SchemaError("events: the table has no rows.\nTo mend it: check the file, the filter before, or the split's cut.")
+    clean = "prepare.clean(events) removes such rows and reports them"
+    for column in (USER, ITEM):
+        refuse(events, events[column].isna(), column, "missing id", clean)
+    if QUANTITY in events.columns:
+        refuse(events, events[QUANTITY] <= 0, QUANTITY, "zero or negative quantity",
+               f"{clean}; a quantity taken back is a row of its own with behaviour 'return' and a positive quantity")
+    if PRICE in events.columns:
+        refuse(events, events[PRICE] < 0, PRICE, "negative price", clean)
+    return events
