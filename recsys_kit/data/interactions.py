@@ -1,0 +1,77 @@
+"""Ids to indices and back, and the sparse users x items matrix: encoded once, shared by models and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from recsys_kit.schema import BEHAVIOUR, ITEM, RETURN, USER, coerce_ids, validate_events
+
+
+def encode(ids, index: pd.Index) -> np.ndarray:
+    """Position of each id in ``index``, -1 where it is unknown. Shape (len(ids),), int64."""
+    codes, uniques = pd.factorize(coerce_ids(pd.Series(ids)))
+    positions = np.append(index.get_indexer(pd.Index(uniques)), -1)  # factorize marks a missing id with -1: the last place
+    return positions[codes]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Who touched what, as a sparse matrix with the ids of its rows and columns.
+
+    Attributes
+    ----------
+    users : pd.Index of n user ids (text), sorted.
+    items : pd.Index of m item ids (text), sorted.
+    matrix : scipy csr_array (n, m), float32; entry (u, i) is the summed weight of the events of user u with item i.
+
+    >>> events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "x", "y"],
+    ...                        "behaviour": ["view", "purchase", "view"], "timestamp": [1e9, 1e9, 1e9]})
+    >>> Interactions.from_events(events).matrix.toarray().tolist()
+    [[2.0, 0.0], [0.0, 1.0]]
+    """
+
+    users: pd.Index
+    items: pd.Index
+    matrix: sparse.csr_array
+
+    @classmethod
+    def from_events(cls, events: pd.DataFrame, *, users=None, items=None,
+                    weights: Mapping[str, float] | None = None) -> Interactions:
+        """Sum the events of every (user, item) pair.
+
+        users, items : ids to have a row (column) even without an event, such as the whole catalogue.
+        weights : weight per behaviour; behaviours not named are left out. None: every event counts 1, returns are left out.
+        Raises `SchemaError` for events a model cannot learn from (see `schema.validate_events`).
+        """
+        events = validate_events(events)
+        row_ids, column_ids = _index(events[USER], users), _index(events[ITEM], items)
+        of_behaviour = np.array([(weights or {}).get(b, float(weights is None and b != RETURN))
+                                 for b in events[BEHAVIOUR].cat.categories], dtype=np.float32)
+        values = of_behaviour[events[BEHAVIOUR].cat.codes.to_numpy()]
+        kept = values != 0
+        rows, columns = encode(events[USER], row_ids)[kept], encode(events[ITEM], column_ids)[kept]
+        matrix = sparse.coo_array((values[kept], (rows, columns)), shape=(len(row_ids), len(column_ids)))
+        return cls(row_ids, column_ids, sparse.csr_array(matrix))
+
+    def rows(self, users) -> sparse.csr_array:
+        """The matrix rows of these users, shape (len(users), m); an unknown user has an empty row."""
+        position = encode(users, self.users)
+        known = sparse.csr_array((np.ones((position >= 0).sum(), np.float32),
+                                  (np.flatnonzero(position >= 0), position[position >= 0])), shape=(len(position), len(self.users)))
+        return sparse.csr_array(known @ self.matrix)
+
+    def __repr__(self) -> str:
+        n, m = self.matrix.shape
+        return f"Interactions({n:,} users x {m:,} items, {self.matrix.nnz:,} pairs, density {self.matrix.nnz / max(n * m, 1):.2%})"
+
+
+def _index(ids: pd.Series, more) -> pd.Index:
+    found = pd.Index(ids.unique())
+    if more is not None:
+        found = found.union(pd.Index(coerce_ids(pd.Series(more)).dropna().unique()))
+    return found.sort_values().astype("str")

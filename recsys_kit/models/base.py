@@ -1,0 +1,125 @@
+"""The interface every model shares, and the part of ranking that no model should write again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from recsys_kit.data.interactions import Interactions, encode
+from recsys_kit.schema import ITEM, USER, coerce_ids, validate_events
+
+BLOCK = 4_000_000  # scores held at once: a block of users x all items stays near 32 MB
+
+
+class NotFittedError(RuntimeError):
+    """A model was asked before it was fitted."""
+
+
+def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best columns of each row, best first; of equal scores the lower column wins, so the answer never varies.
+
+    scores : (n, m) float; -inf and NaN mean 'not to be recommended'. Returns ``columns`` and ``values``, both (n, min(k, m)).
+
+    >>> top_k(np.array([[0.1, 0.7, 0.7]]), 2)[0]
+    array([[1, 2]])
+    """
+    cost = -np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    k = min(k, cost.shape[1])
+    bar = np.partition(cost, k - 1, axis=1)[:, k - 1:k]
+    better, equal = cost < bar, cost == bar
+    keep = better | (equal & (np.cumsum(equal, axis=1) <= k - better.sum(axis=1, keepdims=True)))
+    columns = np.nonzero(keep)[1].reshape(len(cost), k)
+    order = np.argsort(np.take_along_axis(cost, columns, axis=1), axis=1, kind="stable")
+    columns = np.take_along_axis(columns, order, axis=1)
+    return columns, -np.take_along_axis(cost, columns, axis=1)
+
+
+class Ranker(ABC):
+    """A model that ranks items for users.
+
+    What every ranker promises (and `tests/models/conformance.py` checks):
+
+    * the catalogue is every item of the training events and of ``items=``, sorted by id; scores have one column per item of it;
+    * an unknown user is a user with an empty history; a model with nothing to say about somebody gives no rows, not an error;
+    * duplicate events count as often as they stand there; with k beyond the catalogue the list is just shorter;
+    * equal scores are ordered by item id, so the same fit gives the same list;
+    * ``at`` is the time at which the list is asked for; a model that looks at time uses nothing from ``at`` on.
+    """
+
+    def fit(self, events: pd.DataFrame, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
+        """Learn from events; ``items`` and ``users`` are the optional tables about them. Raises `SchemaError`."""
+        events = validate_events(events)
+        self.seen_ = Interactions.from_events(events, items=None if items is None else items[ITEM],
+                                              users=None if users is None else users[USER])
+        self._fit(events, items, users)
+        return self
+
+    @property
+    def items_(self) -> pd.Index:
+        """The catalogue: item ids in the order of the score columns."""
+        self._check_fitted()
+        return self.seen_.items
+
+    @abstractmethod
+    def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        """Learn; ``self.seen_`` (an `Interactions`) is already there."""
+
+    @abstractmethod
+    def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
+        """Scores (len(users), len(items_)), float; higher is better, -inf is 'never', a row of NaN is 'nothing to say'."""
+
+    def score(self, users, *, at=None) -> np.ndarray:
+        """Scores of all items for these users: float array (len(users), len(self.items_)). Raises `NotFittedError`."""
+        self._check_fitted()
+        return self._score(pd.Index(coerce_ids(pd.Series(users))), None if at is None else pd.Timestamp(at))
+
+    def recommend(self, users, k: int, *, exclude_seen: bool = True, at=None) -> pd.DataFrame:
+        """The k best items per user: ``user_id, item_id, score, rank`` (1 = best), users in the given order.
+
+        exclude_seen : leave out items the user touched in training (or in an update).
+        Raises `NotFittedError`; ValueError for k < 1 or a user named twice.
+        """
+        self._check_fitted()
+        if k < 1:
+            raise ValueError(f"k={k}: ask for at least one item")
+        users = pd.Index(coerce_ids(pd.Series(users)))
+        if users.has_duplicates:
+            raise ValueError(f"recommend: user {users[users.duplicated()][0]!r} is named twice; ask once per user")
+        block = max(1, BLOCK // max(len(self.items_), 1))
+        lists = [self._lists(users[start:start + block], k, exclude_seen, at) for start in range(0, len(users), block)]
+        columns = [USER, ITEM, "score", "rank"]
+        return pd.concat(lists, ignore_index=True) if lists else pd.DataFrame(columns=columns)
+
+    def _lists(self, users: pd.Index, k: int, exclude_seen: bool, at) -> pd.DataFrame:
+        scores = np.array(self.score(users, at=at), dtype=float)
+        if exclude_seen:
+            seen = self.seen_.rows(users)
+            scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
+        columns, values = top_k(scores, k)
+        row, place = np.nonzero(np.isfinite(values))
+        return pd.DataFrame({USER: users[row], ITEM: self.items_[columns[row, place]],
+                             "score": values[row, place], "rank": place + 1})
+
+    def update(self, events: pd.DataFrame) -> Self:
+        """Learn on from later events without a new fit, where the model can."""
+        raise NotImplementedError(f"{type(self).__name__} cannot learn on from new events; fit it again on all events")
+
+    def _learn_seen(self, events: pd.DataFrame) -> None:
+        """Add events to what counts as seen. Users may be new; an item must be of the catalogue."""
+        new = events.loc[encode(events[ITEM], self.items_) < 0, ITEM].unique()
+        if len(new):
+            raise ValueError(f"update: {len(new)} items are not in the catalogue, such as {new[0]!r}; "
+                             f"fit with items= that names the whole catalogue, or fit again")
+        old, more = self.seen_, Interactions.from_events(events, users=self.seen_.users, items=self.items_)
+        matrix = more.matrix.copy().tocoo()
+        old_rows = encode(old.users, more.users)[old.matrix.tocoo().row]
+        total = type(matrix)((np.append(matrix.data, old.matrix.data),
+                              (np.append(matrix.row, old_rows), np.append(matrix.col, old.matrix.tocoo().col))), shape=matrix.shape)
+        self.seen_ = Interactions(more.users, more.items, total.tocsr())
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "seen_"):
+            raise NotFittedError(f"this {type(self).__name__} has not been fitted; call fit(events) first")

@@ -1,0 +1,73 @@
+"""Popularity, overall and recent: the list everybody gets, and the baseline every model has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from recsys_kit.data.interactions import encode
+from recsys_kit.models.base import Ranker
+from recsys_kit.schema import BEHAVIOUR, ITEM, RETURN, TIME, validate_events
+
+DAY = np.timedelta64(1, "D") / np.timedelta64(1, "s")
+
+
+class Popularity(Ranker):
+    """Score of an item: its events, each fading with age, ``s_i(at) = sum_e beta_e 2^(-(at - t_e) / half-life)``.
+
+    half_life_days : after so many days an event counts half; None: it counts for ever (overall popularity).
+    weights : ``beta`` per behaviour, behaviours not named count nothing; None: every event counts 1, returns nothing.
+
+    Every user, known or not, has the same scores. Events from ``at`` on are not looked at; without ``at`` the list is as
+    of the latest event, included. `update` is O(1) per event. Raises ValueError for a half-life that is not above zero.
+    """
+
+    def __init__(self, half_life_days: float | None = None, *, weights: Mapping[str, float] | None = None):
+        if half_life_days is not None and not half_life_days > 0:
+            raise ValueError(f"half_life_days={half_life_days!r}: give a number of days above zero, or None for no fading")
+        self.half_life_days = half_life_days
+        self.weights = weights
+
+    def _fit(self, events: pd.DataFrame, items, users) -> None:
+        self._history: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._totals, self._latest = np.zeros(len(self.items_)), -np.inf
+        self._add(events)
+
+    def update(self, events: pd.DataFrame) -> Self:
+        """Learn on from later events; items must be of the catalogue (ValueError), users may be new."""
+        self._check_fitted()
+        events = validate_events(events)
+        self._learn_seen(events)
+        self._add(events)
+        return self
+
+    def _add(self, events: pd.DataFrame) -> None:
+        """Keep the events (a list may be asked for an earlier time) and the totals as of the latest one."""
+        beta = events[BEHAVIOUR].astype("str").map(self.weights or {}).fillna(float(self.weights is None)).to_numpy(float)
+        if self.weights is None:
+            beta[(events[BEHAVIOUR] == RETURN).to_numpy()] = 0.0
+        item, seconds = encode(events[ITEM], self.items_), events[TIME].to_numpy().astype("int64").astype(float)
+        self._history.append((item, seconds, beta))
+        latest = max(self._latest, seconds.max())
+        if np.isfinite(self._latest):
+            self._totals *= self._fade(latest - self._latest)
+        self._totals += np.bincount(item, beta * self._fade(latest - seconds), minlength=len(self._totals))
+        self._latest = latest
+
+    def _fade(self, seconds):
+        return 1.0 if self.half_life_days is None else 2.0 ** (-seconds / (DAY * self.half_life_days))
+
+    def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
+        totals = self._totals
+        if at is not None:
+            asked = at.tz_convert("UTC").timestamp() if at.tz is not None else at.tz_localize("UTC").timestamp()
+            totals = totals * self._fade(asked - self._latest) if asked > self._latest else self._totals_at(asked)
+        return np.broadcast_to(totals, (len(users), len(totals)))
+
+    def _totals_at(self, asked: float) -> np.ndarray:
+        item, seconds, beta = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
+        past = seconds < asked
+        return np.bincount(item[past], beta[past] * self._fade(asked - seconds[past]), minlength=len(self._totals))
