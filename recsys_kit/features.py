@@ -38,8 +38,8 @@ def user_features(events: pd.DataFrame, *, items: pd.DataFrame | None = None, at
     if at is not None:
         late = events[TIME] >= pd.Timestamp(at)
         if late.any():
-            raise SchemaError(f"column '{TIME}': {late.sum():,} of {len(events):,} events are not before at={at}, features would know "
-                              f"the future.\nTo mend it: pass events[events.timestamp < at], or the training side of a split")
+            raise SchemaError(f"column '{TIME}': {late.sum():,} of {len(events):,} events are not before at={at}; features would "
+                              f"know the future.\nTo mend it: pass events[events.timestamp < at], or the training side of a split")
     blocks = [activity(events, at), price_level(events, items), behaviour_shares(events), time_shares(events)]
     if items is not None and CATEGORY in items:
         blocks.append(category_shares(events, items, level))
@@ -81,14 +81,15 @@ def price_level(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.DataFram
 
 def behaviour_shares(events: pd.DataFrame) -> pd.DataFrame:
     """Share of each behaviour that occurs in the table, returns included."""
-    return _shares(events[USER], events[BEHAVIOUR].astype("str"), [b for b in BEHAVIOURS if (events[BEHAVIOUR] == b).any()], "behaviour_")
+    names = [behaviour for behaviour in BEHAVIOURS if (events[BEHAVIOUR] == behaviour).any()]
+    return _shares(events[USER], events[BEHAVIOUR].astype("str"), names, "behaviour_")
 
 
 def time_shares(events: pd.DataFrame) -> pd.DataFrame:
     """Share of events per hour of the day (24 columns) and per weekday (7)."""
     hours = _shares(events[USER], events[TIME].dt.hour, range(24), "hour_", "{:02d}")
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-    weekdays = _shares(events[USER], events[TIME].dt.dayofweek, range(7), "weekday_")
+    weekdays = _shares(events[USER], events[TIME].dt.day_of_week, range(7), "weekday_")
     return hours.join(weekdays.set_axis([f"weekday_{day}" for day in days], axis=1))
 
 

@@ -72,7 +72,8 @@ def _cancelled(rows: pd.DataFrame) -> pd.Series:
     key_columns = [USER, ITEM] + ([QUANTITY] if QUANTITY in rows else [])
     key = rows.groupby(key_columns, sort=False, dropna=False).ngroup()
     returned = rows[BEHAVIOUR] == RETURN
-    candidates = rows.assign(key=key, place=np.arange(len(rows)))[key.isin(key[returned]) & (returned | (rows[BEHAVIOUR] == PURCHASE))]
+    concerned = key.isin(key[returned]) & (returned | (rows[BEHAVIOUR] == PURCHASE))
+    candidates = rows.assign(key=key, place=np.arange(len(rows)))[concerned]
     gone = np.zeros(len(rows), dtype=bool)
     open_purchases: dict[int, list[int]] = {}
     # a purchase and its return in the same instant: the purchase came first
@@ -147,8 +148,8 @@ def scale(train: pd.DataFrame, *others: pd.DataFrame, method: str = "zscore") ->
         require_columns(table, train.columns, "features")
         for column in train.columns:
             if not pd.api.types.is_numeric_dtype(table[column]):
-                raise SchemaError(f"column '{column}': {table[column].dtype} values cannot be scaled: an id, a time or a name has no "
-                                  f"mean.\nTo mend it: leave the column out, or make a number of it first (hour of day, counts, shares)")
+                raise SchemaError(f"column '{column}': {table[column].dtype} values cannot be scaled: an id, a time or a name "
+                                  f"has no mean.\nTo mend it: leave it out, or make a number of it (hour of day, counts, shares)")
             if np.isinf(table[column].to_numpy(dtype=float, na_value=np.nan)).any():
                 raise SchemaError(f"column '{column}': infinite values.\nTo mend it: look for a division by zero upstream")
     scaler = SCALERS[method]().set_output(transform="pandas").fit(train)

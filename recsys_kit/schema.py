@@ -97,7 +97,8 @@ def _coerce_numbers(table: pd.DataFrame) -> dict[str, pd.Series]:
     for column in (*NUMERIC, *WHOLE):
         if column in table.columns:
             numbers = pd.to_numeric(table[column], errors="coerce")
-            refuse(table, numbers.isna() & table[column].notna(), column, "not a number", "write numbers with a point and without units")
+            refuse(table, numbers.isna() & table[column].notna(), column, "not a number",
+                   "write numbers with a point and without units")
             columns[column] = numbers.astype("float64" if column in NUMERIC else "int64")
     return columns
 

@@ -13,3 +13,11 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("no real data: set RECSYS_KIT_DATA to the folder that holds it")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def market():
+    """The embedded market as every chapter loads it. Shared by all tests: do not change it."""
+    from recsys_kit import load
+
+    return load("market")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recsys_kit.schema import BEHAVIOUR, ITEM, RETURN, USER, coerce_ids, validate_events
+from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, USER, coerce_ids, validate_events
 
 
 def encode(ids, index: pd.Index) -> np.ndarray:
@@ -17,6 +17,19 @@ def encode(ids, index: pd.Index) -> np.ndarray:
     codes, uniques = pd.factorize(coerce_ids(pd.Series(ids)))
     positions = np.append(index.get_indexer(pd.Index(uniques)), -1)  # factorize marks a missing id with -1: the last place
     return positions[codes]
+
+
+def event_weights(events: pd.DataFrame, weights: Mapping[str, float] | None) -> np.ndarray:
+    """Weight ``beta`` of each event by its behaviour, float64. ``None``: every event counts 1, a return 0.
+
+    Behaviours that ``weights`` does not name count 0. Raises ValueError for a name that is no behaviour.
+    """
+    if weights is None:
+        weights = {behaviour: 1.0 for behaviour in BEHAVIOURS if behaviour != RETURN}
+    unknown = set(weights) - set(BEHAVIOURS)
+    if unknown:
+        raise ValueError(f"weights: {sorted(unknown)[0]!r} is no behaviour; there are {', '.join(BEHAVIOURS)}")
+    return np.array([weights.get(behaviour, 0.0) for behaviour in BEHAVIOURS])[events[BEHAVIOUR].cat.codes.to_numpy()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +63,7 @@ class Interactions:
         """
         events = validate_events(events)
         row_ids, column_ids = _index(events[USER], users), _index(events[ITEM], items)
-        of_behaviour = np.array([(weights or {}).get(b, float(weights is None and b != RETURN))
-                                 for b in events[BEHAVIOUR].cat.categories], dtype=np.float32)
-        values = of_behaviour[events[BEHAVIOUR].cat.codes.to_numpy()]
+        values = event_weights(events, weights).astype(np.float32)
         kept = values != 0
         rows, columns = encode(events[USER], row_ids)[kept], encode(events[ITEM], column_ids)[kept]
         matrix = sparse.coo_array((values[kept], (rows, columns)), shape=(len(row_ids), len(column_ids)))

@@ -29,7 +29,7 @@ def ranking_hits(recommended: pd.DataFrame, relevant: pd.DataFrame, users, k: in
     truth = np.unique(row[row >= 0] * len(items) + column[row >= 0])
     n_relevant = np.bincount(truth // max(len(items), 1), minlength=len(users))
     listed = recommended[recommended[RANK] <= k]
-    row, column, rank = encode(listed[USER], users), encode(listed[ITEM], items), listed[RANK].to_numpy()
+    row, column, rank = encode(listed[USER], users), encode(listed[ITEM], items), listed[RANK].to_numpy(dtype=np.int64)
     row, column, rank = row[row >= 0], column[row >= 0], rank[row >= 0]
     for what in (rank, column):
         place = row * (max(len(items), k) + 1) + what

@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from recsys_kit.data.interactions import encode
+from recsys_kit.data.interactions import encode, event_weights
 from recsys_kit.models.base import Ranker
-from recsys_kit.schema import BEHAVIOUR, ITEM, RETURN, TIME, validate_events
+from recsys_kit.schema import ITEM, TIME, validate_events
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "s")
 
@@ -46,9 +46,7 @@ class Popularity(Ranker):
 
     def _add(self, events: pd.DataFrame) -> None:
         """Keep the events (a list may be asked for an earlier time) and the totals as of the latest one."""
-        beta = events[BEHAVIOUR].astype("str").map(self.weights or {}).fillna(float(self.weights is None)).to_numpy(float)
-        if self.weights is None:
-            beta[(events[BEHAVIOUR] == RETURN).to_numpy()] = 0.0
+        beta = event_weights(events, self.weights)
         item, seconds = encode(events[ITEM], self.items_), events[TIME].to_numpy().astype("int64").astype(float)
         self._history.append((item, seconds, beta))
         latest = max(self._latest, seconds.max())

@@ -1,0 +1,27 @@
+"""Equal tables have equal fingerprints; any other value, type, name or order has another."""
+
+import pandas as pd
+import pytest
+
+from recsys_kit.data.dataset import Dataset, fingerprint
+
+TABLE = pd.DataFrame({"user_id": ["a", "b"], "n": [1.0, 2.0], "timestamp": pd.to_datetime(["2024-01-01", "2024-01-02"]).astype("datetime64[s]")})
+
+
+@pytest.mark.parametrize("other", [
+    TABLE.assign(n=[1.0, 2.5]), TABLE.assign(n=[1, 2]), TABLE.iloc[::-1], TABLE.rename(columns={"n": "m"}), TABLE.head(1),
+    TABLE.assign(user_id=["a", None]), TABLE.assign(user_id=["ab", ""]), TABLE[["n", "user_id", "timestamp"]]])
+def test_a_change_shows(other):
+    assert fingerprint(other) != fingerprint(TABLE)
+
+
+def test_the_index_and_a_copy_do_not_matter():
+    assert fingerprint(TABLE.set_axis([5, 9])) == fingerprint(TABLE.copy(deep=True)) == fingerprint(TABLE)
+
+
+def test_a_category_counts_as_its_text():
+    assert fingerprint(TABLE.assign(user_id=TABLE["user_id"].astype("category"))) == fingerprint(TABLE)
+
+
+def test_a_table_more_shows():
+    assert Dataset("x", TABLE).fingerprint != Dataset("x", TABLE, items=TABLE).fingerprint != Dataset("x", TABLE, users=TABLE).fingerprint

@@ -1,0 +1,53 @@
+"""Ids become indices once, and come back unchanged."""
+
+import pandas as pd
+import pytest
+
+from recsys_kit.data.interactions import Interactions, encode
+from recsys_kit.schema import SchemaError
+
+
+def events() -> pd.DataFrame:
+    return pd.DataFrame({"user_id": ["b", "a", "a", "a", "b"], "item_id": ["y", "x", "x", "z", "z"],
+                         "behaviour": ["view", "view", "purchase", "view", "return"], "timestamp": pd.Timestamp("2024-01-01")})
+
+
+def test_every_event_counts_one_and_returns_count_nothing():
+    table = Interactions.from_events(events())
+    assert table.users.tolist() == ["a", "b"] and table.items.tolist() == ["x", "y", "z"]
+    assert table.matrix.toarray().tolist() == [[2, 0, 1], [0, 1, 0]]
+
+
+def test_weights_name_the_behaviours_that_count():
+    table = Interactions.from_events(events(), weights={"purchase": 5, "return": -1})
+    assert table.matrix.toarray().tolist() == [[5, 0, 0], [0, 0, -1]]
+
+
+def test_the_catalogue_may_be_larger_than_what_was_touched():
+    table = Interactions.from_events(events(), items=["w", "x"], users=["c"])
+    assert table.items.tolist() == ["w", "x", "y", "z"] and table.users.tolist() == ["a", "b", "c"]
+    assert table.matrix.toarray()[:, 0].tolist() == [0, 0, 0] and table.matrix.toarray()[2].tolist() == [0, 0, 0, 0]
+
+
+def test_unknown_and_missing_ids_have_no_index():
+    assert encode(["b", "nobody", None, "a", "b"], pd.Index(["a", "b"])).tolist() == [1, -1, -1, 0, 1]
+
+
+def test_rows_come_in_the_order_asked_and_are_empty_for_an_unknown_user():
+    rows = Interactions.from_events(events()).rows(["b", "nobody", "a"]).toarray()
+    assert rows.tolist() == [[0, 1, 0], [0, 0, 0], [2, 0, 1]]
+
+
+def test_integer_ids_meet_their_text():
+    table = events().assign(user_id=[1, 2, 2, 2, 1])
+    assert Interactions.from_events(table).rows([2]).toarray().tolist() == [[2, 0, 1]]
+
+
+def test_events_without_a_user_are_refused():
+    with pytest.raises(SchemaError, match="user_id"):
+        Interactions.from_events(events().assign(user_id=["b", "a", None, "a", "b"]))
+
+
+def test_a_weight_for_something_that_is_no_behaviour_is_refused():
+    with pytest.raises(ValueError, match="'buy' is no behaviour"):
+        Interactions.from_events(events(), weights={"buy": 1})

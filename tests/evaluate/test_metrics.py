@@ -1,0 +1,70 @@
+"""Metrics against hand-counted fractions, a slow literal oracle, and scikit-learn."""
+
+from math import log2
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+from recsys_kit.evaluate.metrics import hit_rate, ndcg, precision, ranking_hits, recall
+
+ITEMS = "abcdefgh"
+LISTS = st.lists(st.sampled_from(ITEMS), max_size=6, unique=True)
+CASES = st.lists(st.tuples(LISTS, st.sets(st.sampled_from(ITEMS))), min_size=1, max_size=5)
+
+
+def tables(case):
+    listed = [(f"u{n}", item, rank) for n, (shown, _) in enumerate(case) for rank, item in enumerate(shown, 1)]
+    wanted = [(f"u{n}", item) for n, (_, relevant) in enumerate(case) for item in sorted(relevant)]
+    return (pd.DataFrame(listed, columns=["user_id", "item_id", "rank"]), pd.DataFrame(wanted, columns=["user_id", "item_id"]),
+            [f"u{n}" for n in range(len(case))])
+
+
+@given(CASES, st.integers(1, 7))
+def test_all_metrics_are_what_a_literal_reading_of_their_formulas_gives(case, k):
+    hits, n_relevant = ranking_hits(*tables(case), k)
+    for user, (shown, relevant) in enumerate(case):
+        found = [item in relevant for item in shown[:k]]
+        gain = sum(1 / log2(rank + 1) for rank, hit in enumerate(found, 1) if hit)
+        best = sum(1 / log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+        assert precision(hits)[user] == pytest.approx(sum(found) / k)
+        assert recall(hits, n_relevant)[user] == pytest.approx(sum(found) / len(relevant) if relevant else 0)
+        assert hit_rate(hits)[user] == any(found)
+        assert ndcg(hits, n_relevant)[user] == pytest.approx(gain / best if relevant else 0)
+
+
+def test_hand_counted_fractions():
+    hits, n_relevant = ranking_hits(*tables([(["a", "b", "c", "d"], {"b", "d", "h"})]), 4)
+    assert precision(hits)[0] == 2 / 4 and recall(hits, n_relevant)[0] == pytest.approx(2 / 3) and hit_rate(hits)[0] == 1
+    assert ndcg(hits, n_relevant)[0] == pytest.approx((1 / log2(3) + 1 / log2(5)) / (1 + 1 / log2(3) + 1 / 2))
+
+
+def test_ndcg_agrees_with_scikit_learn():
+    rng = np.random.default_rng(3)
+    scores, truth = rng.permuted(np.tile(np.arange(30.0), (20, 1)), axis=1), rng.random((20, 30)) < 0.2
+    truth[:, 0] = True
+    order = np.argsort(-scores, axis=1)[:, :10]
+    ours = ndcg(np.take_along_axis(truth, order, axis=1), truth.sum(axis=1))
+    theirs = [ndcg_score(truth[[n]], scores[[n]], k=10) for n in range(20)]
+    assert ours == pytest.approx(theirs) and 0.05 < np.mean(theirs) < 0.95
+
+
+def test_a_user_without_a_list_counts_as_zero_and_is_not_dropped():
+    hits, n_relevant = ranking_hits(*tables([(["a"], {"a"}), ([], {"b"})]), 2)
+    assert ndcg(hits, n_relevant).tolist() == [1.0, 0.0]
+
+
+def test_a_relevant_item_named_twice_counts_once_and_ranks_beyond_k_do_not_count():
+    listed, wanted, users = tables([(["a", "b", "c"], {"c"})])
+    hits, n_relevant = ranking_hits(listed, pd.concat([wanted, wanted]), users, 2)
+    assert n_relevant.tolist() == [1] and not hits.any()
+
+
+def test_a_list_that_names_an_item_or_a_rank_twice_is_refused():
+    listed, wanted, users = tables([(["a", "b"], {"a"})])
+    for column, value in (("item_id", "a"), ("rank", 1)):
+        with pytest.raises(ValueError, match="twice"):
+            ranking_hits(listed.assign(**{column: value}), wanted, users, 2)

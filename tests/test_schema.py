@@ -1,0 +1,93 @@
+"""A broken table gets one clear error; a sound one comes out in the common types with every row still there."""
+
+import pandas as pd
+import pytest
+
+from recsys_kit.schema import BEHAVIOURS, SchemaError, coerce_events, coerce_exposures, coerce_ids, coerce_items, validate_events
+
+
+def events(**columns) -> pd.DataFrame:
+    table = {"user_id": ["7", "7", "8", "9"], "item_id": ["a", "b", "a", "c"],
+             "behaviour": ["view", "purchase", "view", "return"], "timestamp": ["2024-01-01 10:00"] * 4}
+    return pd.DataFrame({**table, **columns})
+
+
+def test_the_common_types():
+    given = events(user_id=[7.0, 7.0, None, 9.0], quantity=["1", "2", None, "4"], seq=[1, 2, 3, 4], extra=list("wxyz"))
+    table = coerce_events(given)
+    assert table["user_id"].dtype == "str" and table["user_id"].tolist()[:2] == ["7", "7"] and table["user_id"].isna().sum() == 1
+    assert table["behaviour"].cat.categories.tolist() == list(BEHAVIOURS)
+    assert table["timestamp"].dtype == "datetime64[s]"
+    assert table["quantity"].dtype == "float64" and table["seq"].dtype == "int64"
+    assert table["extra"].tolist() == list("wxyz") and len(table) == 4
+
+
+def test_ids_keep_their_leading_zeros_and_whole_numbers_lose_their_point():
+    assert coerce_ids(pd.Series(["007", "7"])).tolist() == ["007", "7"]
+    assert coerce_ids(pd.Series([17850.0, 3.0])).tolist() == ["17850", "3"]
+    assert coerce_ids(pd.Series([1, 2])).tolist() == ["1", "2"]
+
+
+def test_times_are_read_as_utc():
+    given = ["2024-01-01T10:00:00+02:00", "2024-01-01 08:00:00", "2024-01-01", "2024-01-01T08:00:00Z"]
+    hours = coerce_events(events(timestamp=given))["timestamp"].dt.hour.tolist()
+    assert hours == [8, 8, 0, 8]
+    seconds = coerce_events(events(timestamp=[1704096000] * 4))["timestamp"]
+    assert (seconds == pd.Timestamp("2024-01-01 08:00")).all()
+
+
+@pytest.mark.parametrize(("columns", "words"), [
+    ({"timestamp": [1704096000000] * 4}, ["timestamp", "milliseconds", "4 of 4", "//= 1000"]),
+    ({"timestamp": ["2024-01-01", "2999-01-01", "2024-01-01", "2024-01-01"]}, ["timestamp", "future", "1 of 4", "2999"]),
+    ({"timestamp": ["2024-01-01", "yesterday", "2024-01-01", "2024-01-01"]}, ["no readable time", "yesterday", "1 of 4"]),
+    ({"timestamp": [17, 18, 19, 20]}, ["before 1990", "4 of 4"]),
+    ({"timestamp": [1704096000, None, 1704096000, 1704096000]}, ["missing time", "1 of 4"]),
+    ({"behaviour": ["view", "glance", "view", "view"]}, ["behaviour", "glance", "1 of 4", "purchase"]),
+    ({"quantity": ["1", "two", "3", "4"]}, ["quantity", "not a number", "two"]),
+])
+def test_a_wrong_shape_is_refused_with_column_count_example_and_mend(columns, words):
+    with pytest.raises(SchemaError) as error:
+        coerce_events(events(**columns))
+    assert all(word in str(error.value) for word in [*words, "To mend it"])
+
+
+def test_a_missing_column_is_named_beside_those_there():
+    with pytest.raises(SchemaError, match="no column 'behaviour'; the table has 'user_id', 'item_id', 'timestamp'"):
+        coerce_events(events().drop(columns="behaviour"))
+
+
+@pytest.mark.parametrize(("columns", "words"), [
+    ({"user_id": ["7", None, None, "9"]}, ["user_id", "missing id", "2 of 4", "prepare.clean"]),
+    ({"item_id": ["a", "b", None, "c"]}, ["item_id", "1 of 4"]),
+    ({"quantity": [1, -2, 0, 4]}, ["quantity", "2 of 4", "-2", "return"]),
+    ({"price": [1, -0.5, 0, 4]}, ["price", "1 of 4"]),
+])
+def test_values_no_model_can_learn_from_are_refused(columns, words):
+    table = coerce_events(events(**columns))
+    with pytest.raises(SchemaError) as error:
+        validate_events(table)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_an_empty_table_is_refused():
+    with pytest.raises(SchemaError, match="no rows"):
+        validate_events(events().head(0))
+
+
+def test_only_the_first_three_bad_rows_are_shown():
+    with pytest.raises(SchemaError) as error:
+        coerce_events(events(behaviour=["w1", "w2", "w3", "w4"]))
+    assert "w3" in str(error.value) and "w4" not in str(error.value)
+
+
+def test_items_are_unique():
+    with pytest.raises(SchemaError, match="the same item twice in 1 of 2 rows"):
+        coerce_items(pd.DataFrame({"item_id": ["a", "a"]}))
+
+
+def test_a_propensity_is_a_probability_above_zero():
+    table = pd.DataFrame({"user_id": ["a"], "item_id": ["x"], "list_id": ["l"], "position": [1], "propensity": [0.0],
+                          "clicked": [0], "timestamp": ["2024-01-01"]})
+    with pytest.raises(SchemaError, match="propensity"):
+        coerce_exposures(table)
+    assert coerce_exposures(table.assign(propensity=0.2))["clicked"].dtype == bool
