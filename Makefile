@@ -1,0 +1,44 @@
+# Two commands matter: `make course` and `make test`. `make help` lists the rest.
+#   make course DATASET=online-retail SEED=1 MAX_USERS=500        a real data set (RECSYS_KIT_DATA says where they are)
+#   make course DATASET=clicks.csv COLUMNS='{"user_id": "uid", "item_id": "sku", "timestamp": "time", "behaviour": "=view"}'
+#   make course RUN=<id>                                          go on with an interrupted run
+#   make reproduce RUN=runs/<id>
+# Tested with Python 3.11 on Linux. PYTHON=/path/to/python3.11 names the interpreter if it is not on the PATH.
+
+SHELL = /bin/sh
+.DEFAULT_GOAL = help
+.PHONY: help course test lab reproduce bench
+
+# Handed over as environment variables: the shell then needs no quoting of JSON or of spaces.
+export DATASET COLUMNS SEED MAX_USERS RUN JOBS PYTHON
+# implicit is slower, and its sums come out in another order, when BLAS starts threads of its own.
+export OPENBLAS_NUM_THREADS = 1
+
+PY = .venv/bin/python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@sed -n '2,5s/^# */  /p' Makefile
+
+.venv/.ready: pyproject.toml constraints.txt scripts/setup.sh
+	@sh scripts/setup.sh
+
+course: .venv/.ready ## run every chapter (DATASET=, COLUMNS=, SEED=, MAX_USERS=, RUN=, JOBS=) and say where the results are
+	@$(PY) -m recsys_kit course $${DATASET:+--dataset "$$DATASET"} $${COLUMNS:+--columns "$$COLUMNS"} \
+	  $${SEED:+--seed "$$SEED"} $${MAX_USERS:+--max-users "$$MAX_USERS"} $${RUN:+--run "$$RUN"} $${JOBS:+--jobs "$$JOBS"}
+
+test: .venv/.ready ## check everything: unit tests, exercises both ways, chapters with other seeds and data, stored outputs
+	@status=0; \
+	$(PY) -m pytest -rs -n2 --dist=loadfile tests || status=1; \
+	echo "Stored outputs against fresh ones (nbval):"; \
+	$(PY) -m pytest -rs -n2 --dist=loadfile --nbval --nbval-current-env notebooks/[0-9]*.ipynb notebooks/solutions || status=1; \
+	exit $$status
+
+lab: .venv/.ready ## open JupyterLab on the chapters
+	@$(PY) -m jupyter lab notebooks
+
+reproduce: .venv/.ready ## run again from a run's manifest and show every difference (RUN=runs/<id>)
+	@$(PY) -m recsys_kit reproduce "$${RUN:?which run? make reproduce RUN=runs/<id>}"
+
+bench: .venv/.ready ## measure speed and memory (benchmarks/bench_*.py); nothing is asserted
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done

@@ -1,0 +1,196 @@
+"""The command line: ``python -m recsys_kit COMMAND``. Mistakes of the person typing get one line and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from recsys_kit import __version__
+
+# Everything heavy is imported inside the commands: `--help` answers at once.
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 well, 1 a chapter failed or results differ, 2 a mistake, 130 Ctrl-C."""
+    from recsys_kit.chapters import UsageError
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except UsageError as error:
+        return _complain(error)
+    except OSError as error:  # a full disk, a folder without permission: the person can mend it, a traceback would not help
+        return _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except KeyboardInterrupt:
+        return 130
+
+
+def chapters(options) -> int:
+    """List the chapters and their parameters."""
+    from recsys_kit.chapters import find
+    for chapter in find():
+        settings = ", ".join(f"{name}={value!r}" for name, value in chapter.defaults().items())
+        print(f"{chapter.number}  {chapter.title}\n      {settings}")
+    return 0
+
+
+def datasets(options) -> int:
+    """List the data sets: name, size, licence, where it is now."""
+    from recsys_kit.data import catalog
+    print(catalog.datasets().to_string(index=False))
+    return 0
+
+
+def fetch(options) -> int:
+    """Fetch a data set from its official source."""
+    from recsys_kit.chapters import UsageError
+    from recsys_kit.data.fetch import fetch as fetch_set
+    try:
+        print(fetch_set(options.name))
+    except (LookupError, ValueError) as error:
+        raise UsageError(_text(error)) from None
+    return 0
+
+
+def run(options) -> int:
+    """Run some chapters."""
+    from recsys_kit.chapters import get
+    wanted = [get(name) for name in options.chapter]
+    return _run(options, _pairs(options.parameter), wanted, label="_" + "-".join(chapter.number for chapter in wanted))
+
+
+def course(options) -> int:
+    """Run every chapter."""
+    given = {"dataset": options.dataset, "columns": options.columns, "seed": options.seed, "max_users": options.max_users}
+    return _run(options, {name: value for name, value in given.items() if value is not None}, None)
+
+
+def report(options) -> int:
+    """Write a run's index.html again."""
+    from recsys_kit import report as reports
+    from recsys_kit import runs
+    print(reports.write(runs.folder_of(options.run)))
+    return 0
+
+
+def compare(options) -> int:
+    """Show every difference between two runs."""
+    from recsys_kit import compare as comparing
+    from recsys_kit import runs
+    return _tell(comparing.compare(runs.folder_of(options.first), runs.folder_of(options.second)))
+
+
+def reproduce(options) -> int:
+    """Run again from a run's manifest, and show every difference."""
+    from recsys_kit import compare as comparing
+    from recsys_kit import runs
+    first = runs.folder_of(options.run)
+    second = comparing.reproduce(first, jobs=options.jobs)
+    print(f"\n{first.name} and {second.name}:")
+    return _tell(comparing.compare(first, second))
+
+
+def grade(options) -> int:
+    """Run a learner's exercise notebook (or a folder of them) and say what is right."""
+    from recsys_kit.chapters import UsageError
+    from recsys_kit.exercises import grade as grade_path
+    if not Path(options.path).exists():
+        raise UsageError(f"there is no notebook or folder '{options.path}'")
+    print(grade_path(Path(options.path)).to_string(index=False))
+    return 0
+
+
+def exercises(options) -> int:
+    """Write the exercise notebooks again from their solutions."""
+    from recsys_kit.chapters import FOLDER
+    from recsys_kit.exercises import generate
+    for solution in sorted((FOLDER / "solutions").glob("*.ipynb")):
+        generate(solution, FOLDER / "exercises" / solution.name)
+        print(f"exercises/{solution.name}")
+    return 0
+
+
+def _run(options, given: dict, wanted, label: str = "") -> int:
+    from recsys_kit import runs
+    if "dataset" in given:
+        _check_dataset(given["dataset"])
+    folder = runs.run(wanted, given, run_id=options.run, jobs=options.jobs, label=label)
+    return 1 if runs.failed(folder) else 0
+
+
+def _check_dataset(name: str) -> None:
+    """Refuse a data set that is neither in the catalogue nor a file, before any kernel is started."""
+    from recsys_kit.chapters import UsageError, nearest
+    from recsys_kit.data import catalog
+    known = catalog.datasets()["name"].tolist()
+    if name not in known and not Path(name).is_file():
+        what = "no such file" if "/" in name or Path(name).suffix else "no such data set"
+        raise UsageError(f"{what}: '{name}'{nearest(name, known)}")
+
+
+def _tell(differences) -> int:
+    from recsys_kit import compare as comparing
+    print(comparing.told(differences))
+    return 0 if comparing.same_results(differences) else 1
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    """``name=value`` texts as a dictionary."""
+    from recsys_kit.chapters import UsageError
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"'-p {text}' is not of the form -p name=value")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _complain(message) -> int:
+    print(f"recsys_kit: {' '.join(str(message).split())}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recsys_kit", description="Who a shop's users are, what they want, "
+                                     "how that changes, and what to push next: the course and its tools.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(command, *arguments):
+        made = commands.add_parser(command.__name__, help=command.__doc__.splitlines()[0], description=command.__doc__)
+        made.set_defaults(command=command)
+        for names, settings in arguments:
+            made.add_argument(*names, **settings)
+
+    def argument(*names, **settings):
+        return names, settings
+
+    run_id = argument("--run", metavar="ID", help="go on with this run, or give a new one this id")
+    jobs = argument("--jobs", type=_positive, metavar="N", help="chapters at a time (default: one per core)")
+    add(chapters)
+    add(datasets)
+    add(fetch, argument("name"))
+    add(run, argument("chapter", nargs="+", help="its number or name"),
+        argument("-p", dest="parameter", action="append", default=[], metavar="name=value", help="a parameter of the chapter"),
+        run_id, jobs)
+    add(course, argument("--dataset", help="a name from the catalogue, or the path of a CSV or Parquet file"),
+        argument("--columns", help='for a file of your own, as JSON: {"user_id": "name in the file"}'),
+        argument("--seed"), argument("--max-users"), run_id, jobs)
+    add(report, argument("run", help="a run's id or folder"))
+    add(compare, argument("first"), argument("second"))
+    add(reproduce, argument("run"), jobs)
+    add(grade, argument("path", metavar="NOTEBOOK-OR-FOLDER"))
+    add(exercises)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above zero, not {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

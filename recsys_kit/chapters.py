@@ -1,0 +1,135 @@
+"""Finding the chapters, and the parameters each of them takes.
+
+A chapter is a notebook `NN_name.ipynb` in the folder `notebooks/` with one cell tagged `parameters`, in which every
+parameter is assigned a plain value: that value is its default, and the type of the default is its type.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class UsageError(ValueError):
+    """Something the person at the keyboard can put right; the message is one line and says how."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter: ``number`` ("02"), ``title`` (its first heading), and the ``path`` of its notebook."""
+
+    number: str
+    title: str
+    path: Path
+
+    def cells(self) -> list[tuple[str, str, list[str]]]:
+        """The notebook's cells as (kind, source, tags)."""
+        return _cells(self.path)
+
+    def defaults(self) -> dict:
+        """Name and default value of every parameter, in the order of the parameters cell. Raises `UsageError`."""
+        sources = [source for kind, source, tags in self.cells() if kind == "code" and "parameters" in tags]
+        if len(sources) != 1:
+            raise UsageError(f"{self.path.name}: {len(sources)} cells are tagged 'parameters'; a chapter has exactly one")
+        values = {}
+        for line in ast.parse(sources[0]).body:
+            name = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
+            try:
+                values[name.id] = ast.literal_eval(line.value)
+            except (AttributeError, ValueError):
+                raise UsageError(f"{self.path.name}: line {line.lineno} of the parameters cell is not 'name = plain value': "
+                                 f"{ast.unparse(line)}") from None
+        return values
+
+    def values(self, given: dict) -> dict:
+        """All parameters of the chapter: those ``given`` (text is read as the default's type), the defaults for the rest.
+
+        Raises `UsageError` for an unknown name, suggesting the nearest one, and for a value of another type.
+        """
+        defaults = self.defaults()
+        for name in given:
+            if name not in defaults:
+                raise UsageError(f"chapter {self.number} has no parameter '{name}'{nearest(name, defaults)}")
+        return defaults | {name: typed(name, value, defaults[name]) for name, value in given.items()}
+
+
+def find(folder: Path | None = None) -> list[Chapter]:
+    """The chapters of a folder (the kit's own by default) in their order. Raises `UsageError` where there is none."""
+    folder = Path(folder or FOLDER)
+    paths = sorted(path for path in folder.glob("*.ipynb") if re.match(r"\d\d_", path.name))
+    if not paths:
+        raise UsageError(f"no chapters (NN_name.ipynb) in the folder '{folder.name}': run this inside a checkout of the kit")
+    return [Chapter(path.name[:2], _title(path), path) for path in paths]
+
+
+def get(name: str, folder: Path | None = None) -> Chapter:
+    """The chapter with this number ("2", "02"), notebook name or path. Raises `UsageError` if there is none."""
+    chapters = find(folder)
+    wanted = Path(name).stem
+    for chapter in chapters:
+        if wanted in (chapter.number, chapter.number.lstrip("0"), chapter.path.stem):
+            return chapter
+    known = {chapter.path.stem: None for chapter in chapters}
+    raise UsageError(f"there is no chapter '{name}'{nearest(wanted, known)}")
+
+
+def nearest(name: str, known) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("sed", ["seed", "dataset"])
+    "; did you mean 'seed'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; there are: {', '.join(known)}"
+
+
+def typed(name: str, value, default):
+    """``value`` as the type of ``default``; text is read the way it would be typed on a command line.
+
+    >>> typed("seed", "7", 0), typed("columns", '{"user_id": "uid"}', {}), typed("quick", "no", True)
+    (7, {'user_id': 'uid'}, False)
+
+    Raises `UsageError` where the value has another type.
+    """
+    kind = type(default)
+    wrong = UsageError(f"parameter '{name}' takes {_spoken(kind)} (its default is {default!r}), not {value!r}")
+    try:
+        if isinstance(value, str) and kind is bool:
+            value = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[value.lower()]
+        elif isinstance(value, str) and kind is not str:
+            value = kind(value) if kind in (int, float) else json.loads(value)
+        if kind is float and type(value) is int:
+            value = float(value)
+    except (KeyError, ValueError):
+        raise wrong from None
+    if default is not None and type(value) is not kind:
+        raise wrong
+    return value
+
+
+def _spoken(kind: type) -> str:
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a JSON list, as in '[1, 2]'",
+            dict: "a JSON object, as in '{\"user_id\": \"uid\"}'"}.get(kind, "a JSON value")
+
+
+def _cells(path: Path) -> list[tuple[str, str, list[str]]]:
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return [(cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])) for cell in cells]
+    except (KeyError, ValueError):
+        raise UsageError(f"{path.name} is not a notebook that can be read (broken, or of a format before 4)") from None
+
+
+def _title(path: Path) -> str:
+    for kind, source, _ in _cells(path):
+        heading = re.search(r"^#\s+(.+)$", source, re.MULTILINE) if kind == "markdown" else None
+        if heading:
+            return heading[1].strip()
+    return path.stem[3:].replace("_", " ")

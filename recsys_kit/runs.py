@@ -1,0 +1,139 @@
+"""Runs chapters side by side, each through papermill in a process of its own, and keeps what they leave in one folder.
+
+``runs/<id>/`` holds the executed notebooks and their HTML pages, ``ledger.csv`` (every recorded number), ``claims.csv``,
+``manifest.json`` and ``index.html``. The folder is valid at any moment: a run that was interrupted, or in which a
+chapter failed, is taken up again under the same id, and only what is missing is done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recsys_kit import manifest as manifests
+from recsys_kit import report
+from recsys_kit.chapters import Chapter, UsageError, find
+from recsys_kit.crew import Crew
+from recsys_kit.progress import Progress
+
+OUT = Path("runs")
+
+
+def folder_of(run: str, out: Path = OUT) -> Path:
+    """The folder of a run, given its id or the folder itself."""
+    return Path(run) if Path(run).is_dir() else Path(out) / run
+
+
+def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run_id: str | None = None, out: Path = OUT,
+        jobs: int | None = None, notebooks: Path | None = None, recorded: dict[str, dict] | None = None, label: str = "",
+        stream=None) -> Path:
+    """Run chapters and return the folder of the run; chapters that are done there already are left alone.
+
+    Parameters
+    ----------
+    chapters : what to run; None: all that the run already knows, or for a new run all of the folder ``notebooks``.
+    given : parameters by name, the same for every chapter; text is read as the type of the parameter's default.
+    run_id : the id of a run to go on with, or the id for a new one; None makes one from time, data set and seed.
+    out : the folder that holds the runs.  jobs : chapters at a time (None: one per core).
+    recorded : all parameters of each chapter by notebook name, from another run's manifest, in place of ``given``.
+    label : what to add to an id made here.  stream : where to tell how it goes (None: standard output).
+
+    Raises `UsageError` before anything is started; `KeyboardInterrupt` when interrupted, with what is finished kept.
+    A chapter that fails stops no other: look at its ``status`` in the manifest.
+    """
+    stream = stream or sys.stdout
+    folder, manifest = _open(run_id, given or {}, Path(out), label)
+    known = [entry["notebook"] for entry in manifest["chapters"]]
+    if chapters is None:
+        chapters = [chapter for chapter in find(notebooks) if not known or chapter.path.name in known]
+    plan = [(chapter, _entry(manifest, chapter, recorded[chapter.path.name] if recorded else manifest["parameters"]))
+            for chapter in chapters]
+    todo = [(chapter, entry) for chapter, entry in plan if not _is_done(folder, entry)]
+
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    manifests.write(folder, manifest)
+    settings = ", ".join(f"{name}={value}" for name, value in manifest["parameters"].items())
+    kept = f" ({len(plan) - len(todo)} done before)" if len(todo) < len(plan) else ""
+    count = f"{len(todo)} chapter{'s' * (len(todo) != 1)}"
+    print(f"Run {folder.name}: {count}{kept}, {settings or 'on the defaults'}", file=stream, flush=True)
+    progress = Progress([chapter.path.stem for chapter, _ in todo], stream)
+    try:
+        Crew(folder, manifest, jobs or os.cpu_count() or 1, progress).work(todo)
+    except KeyboardInterrupt:
+        _close(folder, manifest)
+        done = sum(entry["status"] == "done" for _, entry in plan)
+        print(f"\nInterrupted. {done} of {len(plan)} chapters are finished and kept. Go on with: make course RUN={folder.name}",
+              file=stream, flush=True)
+        raise
+    _close(folder, manifest)
+    _summary(folder, plan, stream)
+    return folder
+
+
+def failed(folder: Path) -> bool:
+    """Whether a chapter of the run is not done."""
+    return any(entry["status"] != "done" for entry in manifests.read(folder)["chapters"])
+
+
+def _open(run_id: str | None, given: dict, out: Path, label: str) -> tuple[Path, dict]:
+    """The folder and manifest of a run, there already or new."""
+    now = datetime.now(UTC)
+    if run_id and (folder_of(run_id, out) / "manifest.json").exists():
+        folder = folder_of(run_id, out)
+        manifest = manifests.read(folder)
+        for name, value in given.items():
+            if str(manifest["parameters"].get(name)) != str(value):
+                raise UsageError(f"run {folder.name} was started with {name}={manifest['parameters'].get(name, 'its default')}, "
+                                 f"not {value}; leave {name} out to go on with it, or take another RUN for a new one")
+        now_here = manifests.new(folder.name, manifest["created"], manifest["parameters"])
+        return folder, now_here | {"chapters": manifest["chapters"]}
+    if run_id:
+        if not re.fullmatch(r"\w[\w.-]*", Path(run_id).name):
+            raise UsageError(f"'{run_id}' cannot name a run: take letters, digits, '-', '_' and '.'")
+        folder = Path(run_id) if len(Path(run_id).parts) > 1 else out / run_id
+    else:
+        dataset = re.sub(r"\W+", "-", Path(str(given.get("dataset", "market"))).stem)
+        name = f"{now.astimezone():%Y-%m-%d_%H%M%S}_{dataset}_seed{given.get('seed', 0)}{label}"
+        taken = sum(path.name.startswith(name) for path in out.glob("*"))
+        folder = out / (f"{name}-{taken + 1}" if taken else name)
+    return folder, manifests.new(folder.name, now.isoformat(timespec="seconds"), given)
+
+
+def _entry(manifest: dict, chapter: Chapter, given: dict) -> dict:
+    """The chapter's entry in the manifest; one that was made from other inputs starts anew."""
+    values = chapter.values(given)
+    fresh = {"chapter": chapter.number, "notebook": chapter.path.name, "title": chapter.title, "status": "waiting",
+             "parameters": values, "inputs": manifests.inputs(chapter)}
+    for place, old in enumerate(manifest["chapters"]):
+        if old["notebook"] == chapter.path.name:
+            if (old["inputs"], old["parameters"]) != (fresh["inputs"], values):
+                manifest["chapters"][place] = fresh
+            return manifest["chapters"][place]
+    manifest["chapters"].append(fresh)
+    manifest["chapters"].sort(key=lambda entry: entry["notebook"])
+    return fresh
+
+
+def _is_done(folder: Path, entry: dict) -> bool:
+    return entry["status"] == "done" and (folder / entry["notebook"]).exists()
+
+
+def _close(folder: Path, manifest: dict) -> None:
+    manifests.merge(folder, manifest)
+    manifests.write(folder, manifest)
+    report.write(folder)
+
+
+def _summary(folder: Path, plan: list, stream) -> None:
+    bad = [entry for _, entry in plan if entry["status"] == "failed"]
+    for entry in bad:
+        error = entry["error"]
+        print(f"\nChapter {entry['chapter']} failed in cell [{error['cell']}]: {error['source']}\n"
+              f"  {error['name']}: {error['message']}", file=stream)
+    if bad:
+        count = f"{len(bad)} of {len(plan)} chapter{'s' * (len(plan) != 1)}"
+        print(f"\n{count} failed. Once mended, go on with: make course RUN={folder.name}", file=stream)
+    print(f"Results: {folder / 'index.html'}", file=stream, flush=True)
