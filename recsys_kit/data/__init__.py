@@ -1,0 +1,1 @@
+"""Data by name: the catalogue, the readers, a file of your own, the cache, and the simulated market."""
