@@ -57,7 +57,8 @@ def generate(settings: MarketSettings = DEFAULT, rng=None) -> Dataset:
     users, items = _users_table(world, names, rng), _items_table(world, names, rng)
     exposures = _exposures_table(names, lists) if settings.exposures else None
     events = _events_table(world, names, blocks, len(sessions.user), rng)
-    return Dataset("market", events, items, users, exposures, Truth(world, names.users, names.items))
+    truth = Truth(world, pd.Index(names.users, name=schema.USER), pd.Index(names.items, name=schema.ITEM))
+    return Dataset("market", events, items, users, exposures, truth)
 
 
 def _sessions_per_user(world: World, rng: np.random.Generator) -> np.ndarray:
