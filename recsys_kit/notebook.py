@@ -142,7 +142,7 @@ def say(sentence: str) -> None:
     Format specifications are those of `str.format`. Raises `NotebookError` for a name that was not recorded.
     """
     _current("say")
-    _show(_Sentence().format(sentence))
+    show(_Sentence().format(sentence))
 
 
 def check(claim: str, holds) -> None:
@@ -162,14 +162,14 @@ def check(claim: str, holds) -> None:
         raise ClaimError(f"on the committed defaults this must hold, and does not: {claim}")
     if run.on_defaults and verdict == UNKNOWN:
         raise ClaimError(f"on the committed defaults the truth is known; this needs a yes or a no: {claim}")
-    _show(f"{SHOWN[verdict]}: {claim}")
+    show(f"{SHOWN[verdict]}: {claim}")
 
 
 def invariant(claim: str, holds) -> None:
     """Show what must be true whatever the data and the parameters; raises `ClaimError` where it is not."""
     if not _truth("invariant", claim, holds):
         raise ClaimError(f"this must hold for any data, and does not: {claim}")
-    _show(f"✓ **always**: {claim}")
+    show(f"✓ **always**: {claim}")
 
 
 def version_problem(python: tuple[int, int], installed: dict[str, str | None],
@@ -229,7 +229,8 @@ def _truth(caller: str, claim: str, holds) -> bool:
 
 def _once(kind: str, name: str, *given) -> None:
     # Two cells with one name would leave only the later value. But a learner who changes a cell and runs it
-    # again replaces their own: JupyterLab says which cell runs (papermill and nbval, with one run each, do not).
+    # again replaces their own: JupyterLab says which cell runs; papermill and nbval do not, and run each
+    # once.
     shell = _shell()
     cell = shell.get_parent().get("metadata", {}).get("cellId") if shell else None
     count = shell.execution_count if shell else None
@@ -282,7 +283,8 @@ def _shell():
     return shell if hasattr(shell, "kernel") else None
 
 
-def _show(text: str) -> None:
+def show(text: str) -> None:
+    """Show a line of Markdown: rendered in a notebook, printed elsewhere. Its stored output is the text itself."""
     if _shell():
         from IPython.display import display
         display({"text/markdown": text, "text/plain": text}, raw=True)

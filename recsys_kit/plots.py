@@ -56,8 +56,8 @@ def rank_frequency(ax, counts, label: str | None = None) -> tuple[np.ndarray, np
 def concentration(ax, counts, label: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Draw the share of events against the share of items, busiest items first; return items, events.
 
-    A Lorenz curve read from the top. ``counts``: events per item (or user), zeros too. The diagonal is equality,
-    and the area between it and the curve half the Gini coefficient (Lorenz, 1905).
+    A Lorenz curve read from the top. ``counts``: events per item (or user), zeros too. The diagonal is
+    equality, and the area between it and the curve half the Gini coefficient (Lorenz, 1905).
     """
     counts = np.sort(np.asarray(counts, dtype=float))[::-1]
     if counts.sum() <= 0:
