@@ -14,7 +14,7 @@ import numpy as np
 from recsys_kit.data.market_world import World, sigmoid
 
 CHUNK = 50_000          # lists per block: bounds memory, changes no number's distribution
-TOP_HEAVY, EVEN = 0.60, 0.20  # q(o): a fifth even, the rest geometric with this ratio
+TOP_HEAVY, EVEN = 0.40, 0.20  # q(o): a fifth even, the rest geometric with this ratio
 VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATE, RETURN = range(7)
 GAPS = np.array([4.0, 3.0, 25.0, 20.0, 60.0])  # mean seconds before view, click, favourite, cart, purchase
 DWELL, NEW_LIST = 35.0, 10.0                   # mean seconds on an item's page; between lists
@@ -131,8 +131,10 @@ def _block(world: World, sessions: Sessions, rows: np.ndarray, lists_before: int
     clock = np.cumsum(gap)
     first = np.flatnonzero(np.concatenate([[True], session[1:] != session[:-1]]))
     length = np.diff(np.append(first, len(session)))
-    began = sessions.day[session].astype(np.int64) * 86_400 + sessions.second[session]
-    time = began + (clock - np.repeat(clock[first], length)).astype(np.int64)
+    second = sessions.second[session] + (clock - np.repeat(clock[first], length)).astype(np.int64)
+    last = first + length - 1
+    second -= np.repeat(np.maximum(second[last] - 86_399, 0), length)  # nobody shops past midnight: one session, one day
+    time = sessions.day[session].astype(np.int64) * 86_400 + second
     seq = np.arange(len(session)) - np.repeat(first, length) + 1
     keep = logged[step]
     events = {"user": who[view], "item": item[view], "step": step.astype(np.int8), "time": time,

@@ -52,9 +52,9 @@ class MarketSettings:
     taste_concentration: float = 8.0
     stratum_vector: float = 0.4
     price_spread: float = 1.0
-    hour_sharpness: float = 2.0
+    hour_sharpness: float = 3.5
     habit_spread: float = 0.7
-    overall_weight: float = 0.15
+    overall_weight: float = 0.1
     drifting: float = 0.15
     list_length: int = 8
     position_bias: float = 0.75
@@ -62,7 +62,7 @@ class MarketSettings:
     favourite_rate: float = 0.032
     cart_rate: float = 0.062
     purchase_rate: float = 0.0225
-    activity_spread: float = 1.3
+    activity_spread: float = 1.4
     logged: tuple[str, ...] = BEHAVIOURS
     exposures: bool = True
 
@@ -100,8 +100,8 @@ class MarketSettings:
 DEFAULT = MarketSettings()
 
 #: Case 1: 10,000 users x 1,000 items, 5 strata, interest vectors of 10 dimensions.
-CASE_1 = MarketSettings(users=10_000, items=1_000, events=500_000, dimensions=10)
+CASE_1 = MarketSettings(users=10_000, items=1_000, events=500_000, dimensions=10, activity_spread=1.2)
 
 #: Case 2: 100,000 users x 5,000 advertisements, clicks only, 10 strata in 3 families, vectors of 5 dimensions.
-CASE_2 = MarketSettings(users=100_000, items=5_000, events=2_000_000, departments=8, leaves=5, strata=10, groups=3,
-                        dimensions=5, logged=(CLICK,), exposures=False)
+CASE_2 = MarketSettings(users=100_000, items=5_000, events=3_000_000, departments=8, leaves=5, strata=10, groups=3,
+                        dimensions=5, activity_spread=1.0, logged=(CLICK,), exposures=False)

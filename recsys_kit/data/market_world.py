@@ -23,8 +23,8 @@ from recsys_kit.data.market_words import COLOURS, DEPARTMENTS, MATERIALS, STYLES
 if TYPE_CHECKING:
     from recsys_kit.data.market_settings import MarketSettings
 
-PRICE_WEIGHT, TREND_SPREAD, QUALITY_SPREAD = 0.6, 0.5, 0.6
-HOME_WEIGHT, SHARED_WEIGHT, OTHER_WEIGHT = 1.0, 0.35, 0.03  # a stratum's own categories, its neighbour's, the rest
+PRICE_WEIGHT, TREND_SPREAD, QUALITY_SPREAD = 0.6, 0.5, 0.8
+HOME_WEIGHT, SHARED_WEIGHT, OTHER_WEIGHT = 1.0, 0.25, 0.02  # a stratum's own categories, its neighbour's, the rest
 PRICE_NOISE, HABIT_NOISE = 0.3, 0.3  # how far a user lies from the stratum in price preference and in habits
 STEPS = ("favourite", "cart", "cart_purchase", "purchase")  # after a click; "purchase" is one without a cart before it
 
