@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from recsys_kit.data import cache, own, readers, readers_described
 from recsys_kit.data.dataset import Dataset, fingerprint
 from recsys_kit.data.sources import DataError, Source, find_source
-from recsys_kit.schema import USER
+from recsys_kit.schema import USER, SchemaError
 
 
 @dataclass(frozen=True)
@@ -239,14 +240,21 @@ def _where(item: Entry) -> str:
 def _load_set(item: Entry) -> Dataset:
     source, problems = find(item)
     if source is None:
-        raise DataError(_not_here(item, problems))
+        raise DataError(not_here(item, problems))
     tables = cache.cached(item.name, source.where, source.parts, lambda: parse(item, source))
     return Dataset(item.name, **tables)
 
 
 def parse(item: Entry, source: Source) -> dict[str, pd.DataFrame]:
     """Read the set from its files, and make sure that it is the whole set. Raises `DataError`."""
-    tables = item.reader(source)
+    try:
+        tables = item.reader(source)
+    except SchemaError as error:
+        raise DataError(f"{item.name}: {source.where[0]}: {error}\nThe file is cut or changed; "
+                        f"get it again from {item.page}") from None
+    except (KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{item.name}: {source.where[0]} is not as its publisher ships it, or cut in the middle ({error!r}).\n"
+                        f"To mend it: get it again from {item.page}") from None
     got = fingerprint(tables["events"], tables.get("items"), tables.get("users"))
     if item.fingerprint and got != item.fingerprint:
         raise DataError(f"{item.name}: {source.where[0]} was read, but it is not the whole set as published: "
@@ -256,7 +264,8 @@ def parse(item: Entry, source: Source) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _not_here(item: Entry, problems: list[str]) -> str:
+def not_here(item: Entry, problems: list[str]) -> str:
+    """What to do to get the set, as the text of an error."""
     names = " and ".join(" or ".join(part) for part in item.files)
     given = os.environ.get("RECSYS_KIT_DATA")
     place = (f"the folder {Path(given) / item.folder}" if given else

@@ -94,8 +94,9 @@ def movielens_100k(source: Source) -> dict[str, pd.DataFrame]:
     ratings = read_csv(source, delimiter="\t", names=[USER, ITEM, RATING, TIME], numbers=(RATING, TIME))
     films = read_csv(source, 1, delimiter="|", names=[ITEM, TITLE, "released", "video", "url", *MOVIELENS_GENRES])
     people = read_csv(source, 2, delimiter="|", names=[USER, "age", "gender", "occupation", "zip_code"], numbers=("age",))
+    people["age"] = people["age"].astype("int64")
     genres = films[list(MOVIELENS_GENRES)].eq("1").apply(lambda row: "|".join(row.index[row]), axis=1).astype("str")
     items = pd.DataFrame({ITEM: films[ITEM], CATEGORY: genres.str.split("|").str[0], TITLE: films[TITLE],
                           "genres": genres, "released": films["released"]})
     events = ratings[[USER, ITEM]].assign(**{BEHAVIOUR: schema.RATE, TIME: ratings[TIME], RATING: ratings[RATING]})
-    return {"events": by_time(schema.coerce_events(events)), "items": schema.coerce_items(items), "users": people.astype({"age": "int64"})}
+    return {"events": by_time(schema.coerce_events(events)), "items": schema.coerce_items(items), "users": people}

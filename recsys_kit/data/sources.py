@@ -109,22 +109,25 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     """The zip, or the one zip it consists of (an archive packed once more by a repository)."""
     outer = zipfile.ZipFile(path)
     inner = [m for m in outer.infolist() if m.filename.lower().endswith(".zip")]
-    if len(inner) == 1 and inner[0].file_size < LARGEST // 4:
-        return zipfile.ZipFile(io.BytesIO(outer.read(inner[0])))
-    return outer
+    if len(inner) != 1:
+        return outer
+    _check_members(path, outer, path.stat().st_size)  # the inner one is held in memory: look before it is read
+    return zipfile.ZipFile(io.BytesIO(outer.read(inner[0])))
 
 
-def check_zip(path: Path, largest: int = LARGEST) -> None:
-    """Refuse a zip that climbs out of its folder, holds a link, or would grow beyond ``largest`` bytes.
+def check_zip(path: Path) -> None:
+    """Refuse a zip that climbs out of its folder, holds a link, or would grow beyond `LARGEST` bytes.
 
     Raises `DataError`; `zipfile.BadZipFile` where it is no whole zip.
     """
-    with zipfile.ZipFile(path) as outer, _open_zip(path) as archive:
-        _check_members(path, [*outer.infolist(), *archive.infolist()], largest)
+    with zipfile.ZipFile(path) as outer:
+        _check_members(path, outer, path.stat().st_size)
+    with _open_zip(path) as archive:
+        _check_members(path, archive, path.stat().st_size)
 
 
-def _check_members(path: Path, members: list[zipfile.ZipInfo], largest: int) -> None:
-    for member in members:
+def _check_members(path: Path, archive: zipfile.ZipFile, packed: int) -> None:
+    for member in archive.infolist():
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
             raise DataError(f"{path}: refused, its member {member.filename!r} points outside the archive's own folder.\n"
@@ -132,7 +135,7 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], largest: int) -> 
         if stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{path}: refused, its member {member.filename!r} is a link, not a file.\n"
                             f"To mend it: remove the file and get it from the official address.")
-    grown, packed = sum(m.file_size for m in members), max(path.stat().st_size, 1)
-    if grown > largest or grown > STEEPEST * packed + 2**20:
+    grown = sum(m.file_size for m in archive.infolist())
+    if grown > LARGEST or grown > STEEPEST * packed + 2**20:
         raise DataError(f"{path}: refused, {packed:,} bytes would unpack to {grown:,}; that is no data set.\n"
                         f"To mend it: remove the file and get it from the official address.")

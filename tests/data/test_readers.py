@@ -1,0 +1,265 @@
+"""Every reader takes its set in the publisher's own form. The rows here are invented; the forms are exact."""
+
+import gzip
+import io
+import zipfile
+from datetime import datetime
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from recsys_kit.data import catalog, readers
+from recsys_kit.data.dataset import fingerprint
+from recsys_kit.data.sources import DataError, check_zip, find_source
+from recsys_kit.schema import SchemaError
+
+RETAIL = """InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+500001,10001A,"BLUE LAMP, LARGE ",6,2010-12-01 08:26:00,2.55,10001.0,Norway
+500001,20002,RED BOX,2,2010-12-01 08:26:00,0.1,10001.0,Norway
+C500002,20002,RED BOX,-2,2010-12-01 09:03:00,0.1,10001.0,Norway
+500003,20002,wet?,-10,2010-12-02 10:00:00,0.0,,United Kingdom
+500004,20002,RED BOX,1,2011-01-31 17:05:00,0.3,10002.0,EIRE
+500005,30003,,3,2011-01-31 17:05:00,4.25,10002.0,EIRE
+"""
+
+
+def read(folder, name):
+    """The set's tables from the files in ``folder``, found and read as `load` does."""
+    item = catalog.SETS[name]
+    source, problems = find_source(folder, item.files, item.first_line)
+    assert source, problems
+    return item.reader(source)
+
+
+def print_of(tables):
+    return fingerprint(tables["events"], tables.get("items"), tables.get("users"))
+
+
+def workbook(csv_text):
+    """The rows as Excel holds them: codes and customers as numbers where they look like numbers, times as times."""
+    sheet = (book := openpyxl.Workbook(write_only=True)).create_sheet("Online Retail")
+    table = pd.read_csv(io.StringIO(csv_text), dtype=str, keep_default_na=False)
+    sheet.append(list(table.columns))
+    for row in table.itertuples(index=False):
+        invoice, code, text, count, when, price, customer, country = row
+        sheet.append([int(invoice) if invoice.isdigit() else invoice, int(code) if code.isdigit() else code,
+                      (int(text) if text.isdigit() else text) or None, int(count), datetime.fromisoformat(when), float(price),
+                      int(float(customer)) if customer else None, country])
+    book.save(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def as_uci_csv(csv_text):
+    """The rows as UCI's data.csv has them: American dates without seconds."""
+    table = pd.read_csv(io.StringIO(csv_text), dtype=str, keep_default_na=False)
+    when = pd.to_datetime(table["InvoiceDate"]).dt
+    table["InvoiceDate"] = (when.month.astype(str) + "/" + when.day.astype(str) + "/" + when.year.astype(str) + " "
+                            + when.hour.astype(str) + when.strftime(":%M"))
+    return table.to_csv(index=False)
+
+
+def zipped(**members):
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def all_forms(csv_text, tmp_path):
+    """Online Retail in each form it is met in; yields the form's name and its tables."""
+    book = workbook(csv_text)
+    forms = {"online_retail.csv.gz": gzip.compress(csv_text.encode()), "data.csv": as_uci_csv(csv_text).encode(),
+             "Online Retail.xlsx": book, "online+retail.zip": zipped(**{"Online Retail.xlsx": book})}
+    for number, (name, content) in enumerate(forms.items()):
+        (folder := tmp_path / str(number)).mkdir()
+        (folder / name).write_bytes(content)
+        yield name, read(folder, "online-retail")
+
+
+def test_online_retail_is_the_same_table_in_every_form(tmp_path):
+    prints = {name: print_of(tables) for name, tables in all_forms(RETAIL, tmp_path)}
+    assert len(prints) == 4 and len(set(prints.values())) == 1, prints
+
+
+def test_online_retail_real_rows_are_the_same_in_every_form(real_data, tmp_path):
+    with gzip.open(real_data / "online-retail" / "online_retail.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        rows = "".join(line for number, line in zip(range(2501), file, strict=False))
+    prints = {name: print_of(tables) for name, tables in all_forms(rows, tmp_path)}
+    assert len(prints) == 4 and len(set(prints.values())) == 1, prints
+
+
+@pytest.fixture
+def retail(tmp_path):
+    (tmp_path / "data.csv").write_text(as_uci_csv(RETAIL))
+    return read(tmp_path, "online-retail")
+
+
+def test_a_cancelled_invoice_is_a_return_with_positive_quantity(retail):
+    returned = retail["events"].query("session_id == 'C500002'").iloc[0]
+    assert (returned["behaviour"], returned["quantity"]) == ("return", 2.0)
+
+
+def test_no_row_is_dropped_and_odd_values_stay(retail):
+    events = retail["events"]
+    assert len(events) == 6
+    correction = events.query("session_id == '500003'").iloc[0]
+    assert (correction["behaviour"], correction["quantity"], correction["price"]) == ("purchase", -10.0, 0.0)
+    assert pd.isna(correction["user_id"])
+
+
+def test_a_customer_number_is_text_without_a_decimal_point(retail):
+    assert retail["events"]["user_id"].dropna().unique().tolist() == ["10001", "10002"]
+
+
+def test_an_item_has_its_most_frequent_title_and_median_price(retail):
+    items = retail["items"].set_index("item_id")
+    assert items.loc["20002", "title"] == "RED BOX"
+    assert items.loc["20002", "price"] == pytest.approx(0.1)  # median of 0.1, 0.1, 0.0, 0.3
+    assert items.loc["10001A", "title"] == "BLUE LAMP, LARGE"
+    assert pd.isna(items.loc["30003", "title"])
+
+
+def test_users_have_their_country(retail):
+    assert retail["users"].to_dict("list") == {"user_id": ["10001", "10002"], "country": ["Norway", "EIRE"]}
+
+
+def test_events_are_sorted_and_equal_times_keep_their_order(tmp_path):
+    lines = RETAIL.splitlines(keepends=True)
+    (tmp_path / "data.csv").write_text("".join([lines[0], *lines[5:], *lines[1:5]]))
+    events = read(tmp_path, "online-retail")["events"]
+    assert events["timestamp"].is_monotonic_increasing
+    assert events["item_id"].tolist() == ["10001A", "20002", "20002", "20002", "20002", "30003"]
+
+
+def test_a_csv_in_windows_1252_is_read(tmp_path):
+    (tmp_path / "data.csv").write_bytes(RETAIL.replace("RED BOX", "£1 BOX").encode("cp1252"))
+    assert "£1 BOX" in read(tmp_path, "online-retail")["items"]["title"].tolist()
+
+
+def test_retailrocket_events_csv(tmp_path):
+    (tmp_path / "events.csv").write_text("timestamp,visitorid,event,itemid,transactionid\n"
+                                         "1433221332117,257597,view,355908,\n"
+                                         "1433221331999,7,transaction,5,4000\n"
+                                         "1433221332500,7,addtocart,9,\n")
+    events = read(tmp_path, "retailrocket")["events"]
+    assert events["behaviour"].tolist() == ["purchase", "view", "cart"]
+    assert events["timestamp"].astype(str).tolist() == ["2015-06-02 05:02:11", "2015-06-02 05:02:12", "2015-06-02 05:02:12"]
+    assert events["user_id"].tolist() == ["7", "257597", "7"]
+    assert events["transaction_id"].tolist()[0] == "4000" and events["transaction_id"].isna().tolist() == [False, True, True]
+
+
+def test_an_unknown_event_name_is_refused(tmp_path):
+    (tmp_path / "events.csv").write_text("timestamp,visitorid,event,itemid,transactionid\n1433221332117,1,hover,2,\n")
+    with pytest.raises(SchemaError, match="unknown behaviour in 1 of 1 rows"):
+        read(tmp_path, "retailrocket")
+
+
+def test_retailrocket_bench_keeps_the_held_out_purchases_with_the_users(tmp_path):
+    events = b"user,item,behaviour,timestamp\n1,6,view,1430623510\n0,6,buy,1430623500\n"
+    (tmp_path / "events.csv.gz").write_bytes(gzip.compress(events))
+    (tmp_path / "test_buy.csv.gz").write_bytes(gzip.compress(b"user,item,value\n0,4,1.0\n1,7,1.0\n"))
+    tables = read(tmp_path, "retailrocket-bench")
+    assert tables["events"]["behaviour"].tolist() == ["purchase", "view"]
+    assert tables["users"].to_dict("list") == {"user_id": ["0", "1"], "held_out_purchase": ["4", "7"]}
+
+
+ESHOP = ("year;month;day;order;country;session ID;page 1 (main category);page 2 (clothing model);colour;location;"
+         "model photography;price;price 2;page\n"
+         "2008;4;2;1;29;2;4;P7;14;6;2;38;2;3\n2008;4;1;1;9;1;1;A1;2;5;1;28;2;1\n2008;4;1;2;9;1;2;B4;10;2;1;52;1;1\n"
+         "2008;4;2;2;29;2;1;A1;2;5;1;28;2;1\n")
+
+
+@pytest.mark.parametrize("packed_twice", [False, True])
+def test_eshop_clothing_from_the_publishers_zip(tmp_path, packed_twice):
+    content = zipped(**{"e-shop clothing 2008.csv": ESHOP, "e-shop clothing 2008 data description.txt": "words"})
+    content = zipped(**{"e-shop data and description.zip": content}) if packed_twice else content
+    (tmp_path / "clickstream+data+for+online+shopping.zip").write_bytes(content)
+    tables = read(tmp_path, "eshop-clothing")
+    events, items = tables["events"], tables["items"].set_index("item_id")
+    assert events[["user_id", "session_id", "seq"]].values.tolist() == [["1", "1", 1], ["1", "1", 2], ["2", "2", 1], ["2", "2", 2]]
+    assert set(events["behaviour"]) == {"click"} and events["timestamp"].dt.hour.eq(0).all()
+    assert items["category"].to_dict() == {"A1": "trousers", "B4": "skirts", "P7": "sale"}
+    assert items.loc["P7", ["colour", "location", "photography", "price"]].tolist() == ["white", "bottom right", "profile", 38.0]
+    assert items["above_mean_price"].to_dict() == {"A1": False, "B4": True, "P7": False}
+    assert tables["users"]["country"].tolist() == ["Poland", "Czech Republic"]
+
+
+def test_complete_journey_has_category_paths_and_paid_prices(tmp_path):
+    (tmp_path / "transactions_sample.csv").write_text(
+        "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,coupon_match_disc,week,"
+        "transaction_timestamp\n"
+        "2,3,31,700,2.0,3.0,0.4,0.0,0.0,5,2017-01-28 19:06:53\n1,3,30,701,0.0,0.0,0.0,0.0,0.0,1,2017-01-01 09:00:00\n")
+    (tmp_path / "products.csv").write_text(
+        "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n"
+        "700,2,GROCERY,National,ICE CREAM/MILK,CONES,22 LB\n701,2,MISCELLANEOUS,National,,,\n702,9,DELI,Private,HAM,,1 LB\n")
+    (tmp_path / "demographics.csv").write_text("household_id,age,income\n1,65+,35-49K\n")
+    tables = read(tmp_path, "complete-journey-sample")
+    events, items = tables["events"], tables["items"].set_index("item_id")
+    assert items["category"].to_dict() == {"700": "GROCERY/ICE CREAM-MILK/CONES", "701": "MISCELLANEOUS", "702": "DELI/HAM"}
+    assert events["user_id"].tolist() == ["1", "2"]
+    assert pd.isna(events["price"][0]) and events["price"][1] == 1.5
+    assert items.loc["700", "price"] == 1.5 and items["price"].isna().sum() == 2
+    assert tables["users"].to_dict("list") == {"user_id": ["1"], "age": ["65+"], "income": ["35-49K"]}
+
+
+def test_movielens_from_the_official_zip(tmp_path):
+    def film(number, title, *genres):
+        return f"{number}|{title}|01-Jan-1995||http://x|" + "|".join("1" if g in genres else "0" for g in range(19)) + "\n"
+
+    (tmp_path / "ml-100k.zip").write_bytes(zipped(**{
+        "ml-100k/u.data": "196\t2\t3\t881250949\n7\t1\t5\t881250000\n",
+        "ml-100k/u.item": (film(1, 'Café "Noir" (1995)', 5, 14) + film(2, "Known (1994)", 8)).encode("latin-1"),
+        "ml-100k/u.user": "7|24|M|technician|01002\n196|53|F|other|94043\n"}))
+    tables = read(tmp_path, "movielens-100k")
+    assert tables["events"]["rating"].tolist() == [5.0, 3.0] and set(tables["events"]["behaviour"]) == {"rate"}
+    assert tables["items"]["title"].tolist() == ['Café "Noir" (1995)', "Known (1994)"]
+    assert tables["items"][["category", "genres"]].values.tolist() == [["Comedy", "Comedy|Romance"], ["Drama", "Drama"]]
+    assert tables["users"]["zip_code"].tolist() == ["01002", "94043"] and tables["users"]["age"].tolist() == [24, 53]
+
+
+def test_most_frequent_value_and_ties():
+    table = pd.DataFrame({"k": list("aaabb"), "v": ["x", "y", "y", "z", "c"]})
+    assert readers.most_frequent(table, "k", "v").to_dict() == {"a": "y", "b": "c"}
+
+
+def test_a_row_with_too_few_fields_is_refused(tmp_path):
+    (tmp_path / "data.csv").write_text(RETAIL + "500009,200")
+    with pytest.raises(DataError, match="cut in the middle"):
+        read(tmp_path, "online-retail")
+
+
+def climbing(tmp_path, name, mode=0o644):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    with zipfile.ZipFile(path := tmp_path / "x.zip", "w") as archive:
+        archive.writestr(info, "../../target")
+    return path
+
+
+@pytest.mark.parametrize("name", ["../u.data", "/u.data", "a/../../u.data", "..\\u.data", "C:/u.data"])
+def test_a_zip_that_climbs_out_of_its_folder_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="points outside"):
+        check_zip(climbing(tmp_path, name))
+
+
+def test_a_zip_with_a_link_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is a link"):
+        check_zip(climbing(tmp_path, "u.data", 0o120777))
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    (path := tmp_path / "bomb.zip").write_bytes(zipped(**{"events.csv": b"0" * 20_000_000}))
+    with pytest.raises(DataError, match="would unpack to 20,000,000"):
+        check_zip(path)
+
+
+def test_a_bomb_inside_a_zip_is_refused(tmp_path):
+    (path := tmp_path / "bomb.zip").write_bytes(zipped(**{"inner.zip": zipped(**{"events.csv": b"0" * 20_000_000})}))
+    with pytest.raises(DataError, match="would unpack"):
+        check_zip(path)
+
+
+def test_an_honest_zip_is_not_refused(tmp_path):
+    (path := tmp_path / "good.zip").write_bytes(zipped(**{"ml-100k/u.data": "1\t2\t3\t881250949\n" * 5000}))
+    check_zip(path)
