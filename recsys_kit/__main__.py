@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
-    except UsageError as error:
+    except (UsageError, *_mistakes()) as error:
         return _complain(error)
     except OSError as error:  # a full disk, a folder without permission: the person can mend it, a traceback would not help
         return _complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
@@ -37,18 +37,14 @@ def chapters(options) -> int:
 def datasets(options) -> int:
     """List the data sets: name, size, licence, where it is now."""
     from recsys_kit.data import catalog
-    print(catalog.datasets().to_string(index=False))
+    print(_table(catalog.datasets()[["name", "size", "licence", "where"]]))
     return 0
 
 
 def fetch(options) -> int:
     """Fetch a data set from its official source."""
-    from recsys_kit.chapters import UsageError
     from recsys_kit.data.fetch import fetch as fetch_set
-    try:
-        print(fetch_set(options.name))
-    except (LookupError, ValueError) as error:
-        raise UsageError(_text(error)) from None
+    print(fetch_set(options.name))
     return 0
 
 
@@ -87,16 +83,13 @@ def reproduce(options) -> int:
     first = runs.folder_of(options.run)
     second = comparing.reproduce(first, jobs=options.jobs)
     print(f"\n{first.name} and {second.name}:")
-    return _tell(comparing.compare(first, second))
+    return max(_tell(comparing.compare(first, second)), int(runs.failed(second)))
 
 
 def grade(options) -> int:
     """Run a learner's exercise notebook (or a folder of them) and say what is right."""
-    from recsys_kit.chapters import UsageError
-    from recsys_kit.exercises import grade as grade_path
-    if not Path(options.path).exists():
-        raise UsageError(f"there is no notebook or folder '{options.path}'")
-    print(grade_path(Path(options.path)).to_string(index=False))
+    from recsys_kit.grading import grade as grade_path
+    print(_table(grade_path(options.path)))
     return 0
 
 
@@ -122,10 +115,13 @@ def _check_dataset(name: str) -> None:
     """Refuse a data set that is neither in the catalogue nor a file, before any kernel is started."""
     from recsys_kit.chapters import UsageError, nearest
     from recsys_kit.data import catalog
-    known = catalog.datasets()["name"].tolist()
-    if name not in known and not Path(name).is_file():
-        what = "no such file" if "/" in name or Path(name).suffix else "no such data set"
-        raise UsageError(f"{what}: '{name}'{nearest(name, known)}")
+    known = catalog.datasets().set_index("name")["where"]
+    if name not in known.index and not Path(name).is_file():
+        is_file = "/" in name or Path(name).suffix
+        raise UsageError(f"there is no file '{name}'" if is_file else f"there is no data set '{name}'{nearest(name, known.index)}")
+    if known.get(name, "").startswith("not here"):
+        where = known[name].replace("fetch", "python -m recsys_kit fetch")
+        raise UsageError(f"the data set '{name}' is {where}; or set RECSYS_KIT_DATA to the folder that holds the sets")
 
 
 def _tell(differences) -> int:
@@ -143,8 +139,19 @@ def _pairs(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def _text(error: Exception) -> str:
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+def _table(frame) -> str:
+    """A table of texts, aligned to the left."""
+    lines = [list(frame.columns), *frame.astype(str).values.tolist()]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """The errors whose message is written for the person at the keyboard (imported only once something was raised)."""
+    from recsys_kit.data.sources import DataError
+    from recsys_kit.exercises import ExerciseError
+    from recsys_kit.schema import SchemaError
+    return DataError, ExerciseError, SchemaError
 
 
 def _complain(message) -> int:

@@ -98,8 +98,8 @@ class Crew:
         self.children.remove(child)
         told = {"cell": None, "cells": None} | child.last
         if "seconds" not in told:  # it ended before it could say how it went
-            told |= {"seconds": round(time.monotonic() - child.began, 1),
-                     "error": {"cell": told["cell"], "source": "", "name": "the process ended", "message": _why(status, child.name)}}
+            error = {"cell": told["cell"], "source": "", "name": "the process ended", "message": _why(status, child.name)}
+            told |= {"seconds": round(time.monotonic() - child.began, 1), "error": error}
         entry, error = child.entry, told["error"]
         entry.update(status="failed" if error else "done", seconds=told["seconds"], cells=told["cells"], cells_run=told["cell"],
                      finished=datetime.now(UTC).isoformat(timespec="seconds"))

@@ -53,7 +53,8 @@ def commit() -> str | None:
         words = ["git", "-C", PACKAGE.parent, *words]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "recsys_kit", "notebooks") else "")
+        changed = git("status", "--porcelain", "--", "recsys_kit", "notebooks")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

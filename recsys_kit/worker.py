@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 
 # The page of a chapter: nbconvert's own, without the scripts it would fetch (widgets, diagrams), with a way back.
-# MathJax stays: without a network the formulas are shown as they were typed.
+# MathJax stays, and nothing waits for it: without a network the formulas are shown as they were typed.
 PAGE = """{% extends 'lab/index.html.j2' %}
+{% from 'mathjax.html.j2' import mathjax %}
+{% block html_head_js_mathjax %}{{ mathjax(resources.mathjax_url) | replace('<script src', '<script async src') }}{% endblock %}
 {% block html_head_js %}{% endblock %}
 {% block html_head_js_mermaidjs %}{% endblock %}
 {% block html_head_css %}<style>
@@ -72,7 +74,7 @@ def execute(notebook: str, folder: Path, parameters: dict, tell) -> dict:
     unfinished = folder / "parts" / name
     error, began = None, time.perf_counter()
     try:
-        papermill.execute_notebook(notebook, unfinished, parameters, engine_name="telling", kernel_name="python3",
+        papermill.execute_notebook(notebook, unfinished, parameters, engine_name="telling", kernel_name="python3", language="python",
                                    progress_bar=False, log_output=False)
     except papermill.PapermillExecutionError as failure:
         error = {"cell": failure.exec_count, "source": failure.source, "name": failure.ename, "message": failure.evalue}

@@ -16,15 +16,14 @@ stop() { # what is missing, how to get it
 
 is_311() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' >> "$log" 2>&1; }
 
-python=
-for candidate in ${PYTHON:+"$PYTHON"} "$venv/bin/python" python3.11 python3 python; do
-    if is_311 "$candidate"; then python=$candidate; break; fi
-done
-[ -n "$python" ] || stop "Python 3.11 is missing: the kit needs exactly this version, and found none on the PATH." \
-    "Get it with 'apt install python3.11-venv', 'brew install python@3.11', 'uv python install 3.11' or from python.org; or name it: make PYTHON=/path/to/python3.11"
-
 if ! is_311 "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >> "$log" 2>&1; then
-    [ "$python" = "$venv/bin/python" ] && stop "The folder .venv is damaged: it has Python but no pip." "Remove it and call make again: rm -r .venv"
+    python=
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3 python; do
+        if is_311 "$candidate"; then python=$candidate; break; fi
+    done
+    [ -n "$python" ] || stop "Python 3.11 is missing: the kit needs exactly this version, and found none on the PATH." \
+        "Get it with 'apt install python3.11-venv', 'brew install python@3.11', 'uv python install 3.11' or from python.org; or name it: make PYTHON=/path/to/python3.11"
+    rm -rf "$venv/bin" "$venv/lib" "$venv/lib64" "$venv/include"  # what is left of one that was cut short
     "$python" -m venv "$venv" >> "$log" 2>&1 || stop "Python 3.11 cannot make a virtual environment: its venv module is missing." \
         "On Debian and Ubuntu: apt install python3.11-venv. What Python said is in $log"
 fi
