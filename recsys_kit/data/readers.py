@@ -67,7 +67,7 @@ def online_retail(source: Source) -> dict[str, pd.DataFrame]:
     table = _read_workbook(source) if source.name().endswith(".xlsx") else read_csv(source, numbers=("Quantity", "UnitPrice"))
     dates = table["InvoiceDate"]
     if not pd.api.types.is_datetime64_any_dtype(dates):
-        dates = pd.to_datetime(dates, format="%m/%d/%Y %H:%M" if "/" in str(dates.iloc[0]) else "ISO8601")
+        dates = pd.to_datetime(dates, format="%m/%d/%Y %H:%M" if "/" in str(dates.iloc[0]) else "ISO8601", errors="coerce")
     returned = table["InvoiceNo"].str.startswith("C")
     events = pd.DataFrame({
         USER: table["CustomerID"].str.removesuffix(".0"),
