@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys_kit.data.market_world import World, sigmoid
 
-CHUNK = 50_000          # lists per block: bounds memory, changes no number's distribution
+CHUNK = 50_000          # lists per block: bounds memory
 TOP_HEAVY, EVEN = 0.40, 0.20  # q(o): a fifth even, the rest geometric with this ratio
 VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATE, RETURN = range(7)
 GAPS = np.array([4.0, 3.0, 25.0, 20.0, 60.0])  # mean seconds before view, click, favourite, cart, purchase

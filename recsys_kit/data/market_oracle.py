@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 
 def stratum_posterior(truth: Truth, events: pd.DataFrame) -> np.ndarray:
-    """(U, K) posterior chances; a user without events keeps the strata's shares."""
+    """(U, K) posterior chances; a user without events keeps the strata's shares. Raises SchemaError without session_id.
+
+    Give it all events of the users you ask about: purchases without the clicks before them look like a habit.
+    """
+    schema.require_columns(events, (*schema.EVENT_COLUMNS, schema.SESSION), "events for the oracle")
     world = truth.world
     rows = _coded(truth, events)
     score = np.log(world.stratum_share) + _sessions_evidence(world, rows)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recsys_kit.data.market_words import DEPARTMENTS
 from recsys_kit.schema import BEHAVIOURS, CLICK
 
@@ -76,13 +78,20 @@ class MarketSettings:
             self._ask(0 <= getattr(self, name) < 1, f"{name} is a share: from 0 to below 1, not {getattr(self, name)}")
         for name in ("click_rate", "taste_concentration", "favourite_rate", "cart_rate", "purchase_rate"):
             self._ask(getattr(self, name) > 0, f"{name} must be above zero")
+        for name in ("activity_spread", "position_bias", "price_spread", "hour_sharpness", "habit_spread"):
+            self._ask(getattr(self, name) >= 0, f"{name} must not be below zero, is {getattr(self, name)}")
+        try:
+            np.datetime64(self.start, "D")
+        except ValueError:
+            self._ask(False, f"start must be a date like 2024-01-01, not {self.start!r}")
         self._ask(self.purchase_rate < self.cart_rate, "purchase_rate must be below cart_rate: people buy out of their carts")
         self._ask(self.strata <= self.users, f"{self.strata} strata need at least as many users, not {self.users}")
         self._ask(2 * self.strata <= categories, f"{self.strata} strata need two categories each; departments * leaves "
                   f"gives {categories}")
         self._ask(0 <= self.groups <= self.strata, f"groups must lie between 0 and the number of strata, not {self.groups}")
         self._ask(self.departments <= len(DEPARTMENTS) and self.leaves <= most,
-                  f"there are words for {len(DEPARTMENTS)} departments of {most} leaves, not for {self.departments} of {self.leaves}")
+                  f"there are words for {len(DEPARTMENTS)} departments of {most} leaves, "
+                  f"not for {self.departments} of {self.leaves}")
         need = 2 * self.list_length * categories
         self._ask(self.items >= need, f"{categories} categories with lists of {self.list_length} need at least {need} items, "
                   f"not {self.items}: use more items, fewer categories or shorter lists")

@@ -84,9 +84,10 @@ class Truth:
     def day(self, at) -> np.ndarray:
         """Days counted from the start, of one time or many. Raises ValueError outside the simulated period."""
         start, days = np.datetime64(self.world.settings.start, "s"), self.world.settings.days
-        day = (np.asarray(at, dtype="datetime64[s]") - start) // np.timedelta64(1, "D")
+        at = np.asarray(at, dtype="datetime64[s]")
+        day = (at - start) // np.timedelta64(1, "D")
         if np.any((day < 0) | (day >= days)):
-            raise ValueError(f"the market knows its truth from {start} for {days} days; asked about {np.min(at)} .. {np.max(at)}")
+            raise ValueError(f"the market knows its truth from {start} for {days} days; asked about {at.min()} to {at.max()}")
         return day.astype(np.int64)
 
     def user_numbers(self, users) -> np.ndarray:

@@ -140,6 +140,7 @@ def _strata(s: MarketSettings, rng: np.random.Generator) -> dict:
 
 
 def _users(s: MarketSettings, world: dict, rng: np.random.Generator) -> dict:
+    activity = np.exp(s.activity_spread * rng.standard_normal(s.users))
     stratum = np.searchsorted(np.cumsum(world["stratum_share"])[:-1], rng.random(s.users), side="right")
     taste = rng.standard_gamma(world["stratum_taste"][stratum])
     taste /= taste.sum(1, keepdims=True)
@@ -149,7 +150,6 @@ def _users(s: MarketSettings, world: dict, rng: np.random.Generator) -> dict:
     moment = joined + rng.uniform(0.35, 0.65, s.users) * (s.days - joined)
     drift_day = np.where(drifts, np.maximum(joined + 1, moment.astype(int)), s.days)
     noise = np.sqrt((1 - s.stratum_vector) / s.dimensions)
-    activity = np.exp(s.activity_spread * rng.standard_normal(s.users))
     return {"stratum": stratum, "taste": taste, "drift_day": drift_day, "joined": joined,
             "taste_after": _changed_taste(taste, world["stratum_taste"][stratum], drift_day < s.days),
             "vector": world["stratum_vector"][stratum] + noise * rng.standard_normal((s.users, s.dimensions)),
@@ -195,11 +195,11 @@ def _items(s: MarketSettings, rng: np.random.Generator) -> dict:
 def _time(s: MarketSettings, world: dict, rng: np.random.Generator) -> dict:
     day = np.arange(s.days)
     dates = pd.date_range(s.start, periods=s.days)
-    weekday = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.25, 1.3])[dates.dayofweek]
+    weekday = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.25, 1.3])[dates.day_of_week]
     weight = weekday * (1 + 0.3 * day / s.days)
     categories, items = len(world["categories"]), s.items
     base = rng.dirichlet(np.full(categories, 4.0))
-    season = 1 + 0.8 * np.cos(2 * np.pi * (dates.dayofyear.to_numpy()[:, None] / 365 - rng.random(categories)))
+    season = 1 + 0.8 * np.cos(2 * np.pi * (dates.day_of_year.to_numpy()[:, None] / 365 - rng.random(categories)))
     trend = base * season
     fashion = np.empty((s.days, items))  # a slow wave per item: an autoregression with a memory of about 15 days
     fashion[0], keep = rng.standard_normal(items), np.exp(-1 / 15)
