@@ -38,7 +38,7 @@ def put(data, folder, name, content):
 def test_the_copy_at_hand_has_the_catalogues_fingerprint_and_size(real_data, name):
     data = load(name)
     assert data.fingerprint == SETS[name].fingerprint
-    events, users, items = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", SETS[name].size))
+    events, users, items = (int(n.replace(",", "")) for n in re.findall(r"\d+(?:,\d{3})*", SETS[name].size))
     assert (len(data.events), data.events["user_id"].nunique()) == (events, users)
     assert items == (data.events["item_id"].nunique() if data.items is None else len(data.items))
 
