@@ -23,7 +23,7 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: ``number`` ("02"), ``title`` (its first heading), and the ``path`` of its notebook."""
+    """One chapter: ``number`` ("02"), ``title`` (its first heading without the number), and the ``path`` of its notebook."""
 
     number: str
     title: str
@@ -131,5 +131,5 @@ def _title(path: Path) -> str:
     for kind, source, _ in _cells(path):
         heading = re.search(r"^#\s+(.+)$", source, re.MULTILINE) if kind == "markdown" else None
         if heading:
-            return heading[1].strip()
+            return re.sub(r"^\d+[.:]?\s+", "", heading[1].strip())  # the number is told apart from the title
     return path.stem[3:].replace("_", " ")

@@ -20,12 +20,12 @@ cuts = [
 def folder(tmp_path):
     for name, tag in (("01_first.ipynb", "parameters"), ("02_second.ipynb", "parameters"), ("notes.ipynb", "other")):
         code = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": [tag]})
-        text = nbformat.v4.new_markdown_cell(f"Words.\n\n# Title of {name[:2]}\n## Below")
+        text = nbformat.v4.new_markdown_cell(f"Words.\n\n# {name[1:2]} Title of {name[:2]}\n## Below")
         nbformat.write(nbformat.v4.new_notebook(cells=[text, code]), tmp_path / name)
     return tmp_path
 
 
-def test_chapters_are_the_numbered_notebooks_with_their_first_heading(folder):
+def test_chapters_are_the_numbered_notebooks_titled_by_their_first_heading(folder):
     assert [(chapter.number, chapter.title) for chapter in chapters.find(folder)] == [("01", "Title of 01"), ("02", "Title of 02")]
 
 
