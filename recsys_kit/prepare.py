@@ -31,8 +31,8 @@ class Cleaned:
 
 def clean(events: pd.DataFrame, *, duplicate_key: Sequence[str] | None = None, outliers: str | None = None,
           not_products: Sequence[str] = ()) -> Cleaned:
-    """Take out, in this order and each with its reason: rows without a user or an item, items that are no products, duplicates,
-    cancellations together with the purchases they cancel, quantities or prices that are not above zero, and outliers.
+    """Take out, in this order and each with its reason: rows without a user or an item, items that are no products, quantities
+    or prices that are not above zero, duplicates, cancellations together with the purchases they cancel, and outliers.
 
     events : an events table as it came (`schema.coerce_events` must accept it).
     duplicate_key : columns that make two rows the same; None: all of them. The first of equal rows stays.
@@ -48,12 +48,12 @@ def clean(events: pd.DataFrame, *, duplicate_key: Sequence[str] | None = None, o
     reason = pd.Series("", index=np.arange(len(events)))
     steps = [("no user id", lambda rows: rows[USER].isna()),
              ("no item id", lambda rows: rows[ITEM].isna()),
-             ("no product", lambda rows: rows[ITEM].isin(list(not_products))),
-             ("duplicate", lambda rows: rows.duplicated(duplicate_key)),
-             ("cancelled purchase", lambda rows: _cancelled(rows)),
-             ("return", lambda rows: rows[BEHAVIOUR] == RETURN)]
+             ("no product", lambda rows: rows[ITEM].isin(list(not_products)))]
     steps += [(f"{column} not above zero", lambda rows, column=column: rows[column] <= 0)
               for column in (QUANTITY, PRICE) if column in events]
+    steps += [("duplicate", lambda rows: rows.duplicated(duplicate_key)),
+              ("cancelled purchase", _cancelled),
+              ("return", lambda rows: rows[BEHAVIOUR] == RETURN)]
     if outliers:
         steps += [(f"{column} outlier ({outliers})", lambda rows, column=column: _outlying(rows, column, outliers))
                   for column in (QUANTITY, PRICE) if column in events]
