@@ -3,7 +3,7 @@
 `stratum_posterior` weighs, for every user and stratum,
 
 1. the categories of the sessions. Own shares are integrated out (Dirichlet-multinomial); whether a session followed
-   the trend or the user's own taste is unknown and is weighed too (a variational bound, three rounds)
+   the trend or the user's own taste is unknown and is summed over
 2. the hours at which sessions start
 3. which of the items looked at were opened, and 4. what followed: favourite, cart, purchase. The user's own vector, price
    preference and habits are integrated out around the stratum's (Laplace approximation, one Newton step)
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.special import gammaln, softmax, xlogy
+from scipy.special import digamma, gammaln, softmax, xlogy
 
 from recsys_kit import schema
 from recsys_kit.data.market_world import HABIT_NOISE, PRICE_NOISE, PRICE_WEIGHT, World, sigmoid
@@ -60,20 +60,30 @@ def _sessions_evidence(world: World, rows: pd.DataFrame) -> np.ndarray:
     visits = rows[rows["session"].notna()].drop_duplicates("session")
     leaf, width = world.leaf[visits["item"]], len(world.categories)
     hours = _count(world, visits["user"], visits["hour"], 24) @ np.log(world.stratum_hours).T
-    count = _count(world, visits["user"], leaf, width)
-    trend = _count(world, visits["user"], leaf, width, world.category_trend[visits["day"], leaf]) / np.maximum(count, 1)
-    share = world.settings.overall_weight
-    evidence = np.empty((world.settings.users, world.settings.strata))
+    return hours + _category_evidence(world, visits["user"].to_numpy(), visits["day"].to_numpy(), leaf, width)
+
+
+def _category_evidence(world: World, user: np.ndarray, day: np.ndarray, leaf: np.ndarray, width: int) -> np.ndarray:
+    """Of ``c`` sessions in a category, ``m`` followed the user's own taste: sum over m, category by category.
+
+    What couples the categories is the total of own sessions, in ``ln Gamma(A + N)``; it is linearised at its mean.
+    """
+    s, share = world.settings, world.settings.overall_weight
+    cell, inverse, count = np.unique(user * width + leaf, return_inverse=True, return_counts=True)
+    trend = np.bincount(inverse, world.category_trend[day, leaf]) / count
+    start = np.cumsum(count + 1) - (count + 1)
+    m = np.arange((count + 1).sum()) - np.repeat(start, count + 1)
+    at = np.repeat(np.arange(len(cell)), count + 1)
+    c, who, category = count[at], cell[at] // width, cell[at] % width
+    ways = gammaln(c + 1) - gammaln(m + 1) - gammaln(c - m + 1) + xlogy(m, 1 - share) + xlogy(c - m, share * trend[at])
+    own = (1 - share) * np.bincount(user, minlength=s.users)
+    evidence = np.empty((s.users, s.strata))
     for k, weight in enumerate(world.stratum_taste):
-        own = np.ones_like(count)  # chance that a session in this category followed the user's own taste
-        for _ in range(3):
-            taste = (weight + own * count) / (weight.sum() + (own * count).sum(1, keepdims=True))
-            own = (1 - share) * taste / ((1 - share) * taste + share * trend + 1e-12)
-        n = own * count
-        evidence[:, k] = (gammaln(weight + n) - gammaln(weight)).sum(1) - gammaln(weight.sum() + n.sum(1))
-        evidence[:, k] += gammaln(weight.sum()) + (n * np.log(1 - share)).sum(1) + xlogy(count - n, share * trend).sum(1)
-        evidence[:, k] -= (count * (xlogy(own, own) + xlogy(1 - own, 1 - own))).sum(1)
-    return evidence + hours
+        slope = digamma(weight.sum() + own)
+        term = ways - m * slope[who] + gammaln(weight[category] + m) - gammaln(weight[category])
+        evidence[:, k] = np.bincount(cell // width, np.logaddexp.reduceat(term, start), s.users)
+        evidence[:, k] += gammaln(weight.sum()) - gammaln(weight.sum() + own) + slope * own
+    return evidence
 
 
 def _mean_logit(world: World, rows: pd.DataFrame, k: int) -> np.ndarray:
