@@ -34,7 +34,7 @@ class Progress:
             self._plain(name, "starts")
 
     def at(self, name: str, cell: int, cells: int) -> None:
-        """The chapter is at code cell ``cell`` of ``cells``."""
+        """The chapter is at code cell ``cell`` of ``cells``; past the last one its page is being written."""
         self.cells[name] = (cell, cells)
 
     def end(self, name: str, text: str) -> None:
@@ -58,7 +58,7 @@ class Progress:
         seconds = time.monotonic() - self.began[name]
         cell, cells = self.cells.get(name, (0, 0))
         filled = round(20 * (cell - 1) / cells) if cells else 0
-        place = f"cell {cell:>2}/{cells}" if cells else "starting"
+        place = "its page" if cell > cells else f"cell {cell:>2}/{cells}" if cells else "starting"
         return f"{SPIN[int(seconds * 5) % 4]} [{'#' * filled}{'.' * (20 - filled)}] {place:<11} {seconds:4.0f} s"
 
     def _plain(self, name: str, text: str) -> None:

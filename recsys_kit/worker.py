@@ -1,7 +1,8 @@
 """Runs one notebook through papermill in a process of its own: ``python -m recsys_kit.worker``, called by `runs`.
 
 Standard input gives the job as JSON; standard output tells how it goes, one JSON object a line:
-``{"cell": 4, "cells": 31}`` before each code cell, at the end ``{"seconds": 7.2, "cells": 31, "error": null}``.
+``{"cell": 4, "cells": 31}`` before each code cell (cell 32 of 31: its page is being written), at the end
+``{"seconds": 7.2, "cell": 31, "cells": 31, "error": null}``.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def execute(notebook: str, folder: Path, parameters: dict, tell) -> dict:
     unfinished = folder / "parts" / name
     error, began = None, time.perf_counter()
     try:
-        papermill.execute_notebook(notebook, unfinished, parameters, engine_name="telling", kernel_name="python3", language="python",
-                                   progress_bar=False, log_output=False)
+        papermill.execute_notebook(notebook, unfinished, parameters, engine_name="telling", kernel_name="python3",
+                                   language="python", progress_bar=False, log_output=False)
     except papermill.PapermillExecutionError as failure:
         error = {"cell": failure.exec_count, "source": failure.source, "name": failure.ename, "message": failure.evalue}
     except Exception as failure:  # a kernel that died, a disk that is full: the other chapters go on, this one says why
@@ -86,6 +87,7 @@ def execute(notebook: str, folder: Path, parameters: dict, tell) -> dict:
         error["source"] = next((line.strip() for line in error["source"].splitlines() if line.strip()), "")
         error["message"] = without_paths(error["message"]).strip()
     if unfinished.exists():
+        tell(cell=place["cells"] + 1, cells=place["cells"])
         nb = nbformat.read(unfinished, as_version=4)
         tidy(nb, name)
         nbformat.write(nb, unfinished)
