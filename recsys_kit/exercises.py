@@ -9,12 +9,11 @@ between two marks, a typical wrong answer behind it, and a check cell of its own
     # wrong: share = buyers / len(events)
     # why: that divides by events; a user has many
 
-    answer("1.1", share, test=lambda a: 0 < a < 1 and round(a * users) == buyers, hint="Divide users by
-    users.")
+    answer("1.1", share, test=lambda a: 0 < a < 1 and round(a * users) == buyers, hint="Divide users by users.")
 
 The exercise notebook has ``# your code here`` and ``share = ...`` for the first cell, and the check as it is.
 Inside a function the answer becomes ``raise NotImplementedError``. Markdown cells tagged ``solution`` are
-left out. ``python -m recsys_kit.exercises`` generates all of them again.
+left out. ``python -m recsys_kit exercises`` generates all of them again.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ BANNER = """> **How to work here.** Write your code where it says `# your code h
 > When you are done, or stuck, compare with the [solution](../solutions/{name}).
 >
 > *Generated from that solution: a change made here in the repository is lost. Change the solution, then run*
-> `python -m recsys_kit.exercises`."""
+> `python -m recsys_kit exercises`."""
 
 
 class ExerciseError(ValueError):
@@ -225,7 +224,7 @@ def generate(solution: str | Path, exercise: str | Path) -> None:
                "source": cell.blank.splitlines(keepends=True)}
         cells.append(new | ({"execution_count": None, "outputs": []} if cell.kind == "code" else {}))
     for word, instead in TITLE_WORDS.items():
-        cells[0]["source"] = [line.replace(word, instead) for line in cells[0]["source"]]
+        cells[0]["source"][0] = cells[0]["source"][0].replace(word, instead)
     banner = BANNER.format(name=solution.name).splitlines(keepends=True)
     cells.insert(1, {"cell_type": "markdown", "id": "how-to-work-here", "metadata": {}, "source": banner})
     made = {"cells": cells, "metadata": METADATA | {"recsys_kit": {"exercise_of": solution.stem}},
@@ -233,10 +232,3 @@ def generate(solution: str | Path, exercise: str | Path) -> None:
     exercise.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     exercise.write_text(text, encoding="utf-8", newline="\n")
-
-
-if __name__ == "__main__":
-    notebooks = Path(__file__).resolve().parents[1] / "notebooks"
-    for path in sorted((notebooks / "solutions").glob("*.ipynb")):
-        generate(path, notebooks / "exercises" / path.name)
-        print(f"notebooks/exercises/{path.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,7 +138,8 @@ def _run(plan: list[tuple[str, object]], cell_seconds: float) -> Iterator[tuple[
                                 error_on_timeout=slow, on_cell_executed=note)
         hidden = ("RECSYS_KIT_GRADES", "RECSYS_KIT_LEDGER")
         try:
-            client.execute(env={name: value for name, value in os.environ.items() if name not in hidden})
+            client.execute(env={name: value for name, value in os.environ.items() if name not in hidden},
+                           stderr=subprocess.DEVNULL)  # what the kernel says of itself is nothing for a learner
             died = []
         except DeadKernelError:
             died = ["the kernel died: the notebook ended it, or used up the memory"]

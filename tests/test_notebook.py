@@ -280,6 +280,8 @@ def test_in_a_notebook_sentences_are_markdown_and_a_changed_cell_may_be_run_agai
         assert "already given" in run_cell(client, "1", "record('a', 4); record('a', 5)")[0]  # twice in one run
         assert "already given" in run_cell(client, None, "record('a', 6)")[0]  # papermill and nbval say no cell
         assert [row["value"] for row in rows(folder / "ledger-01.csv")] == ["4"]
+        assert run_cell(client, None, "record('b', 1)") == []
+        assert "already given" in run_cell(client, None, "record('b', 2)")[0]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -33,7 +33,7 @@ def test_every_chapter_has_solutions_and_every_solution_an_exercise():
 def test_the_committed_exercise_is_what_the_solution_generates(solution, tmp_path):
     generate(solution, tmp_path / "made.ipynb")
     committed = NOTEBOOKS / "exercises" / solution.name
-    assert (tmp_path / "made.ipynb").read_bytes() == committed.read_bytes(), "run: python -m recsys_kit.exercises"
+    assert (tmp_path / "made.ipynb").read_bytes() == committed.read_bytes(), "run: python -m recsys_kit exercises"
 
 
 @each_solution
