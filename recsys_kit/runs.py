@@ -30,7 +30,9 @@ def folder_of(run: str, out: Path = OUT) -> Path:
 def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run_id: str | None = None, out: Path = OUT,
         jobs: int | None = None, notebooks: Path | None = None, recorded: dict[str, dict] | None = None, label: str = "",
         stream=None) -> Path:
-    """Run chapters and return the folder of the run; chapters that are done there already are left alone.
+    """Run chapters and return the folder of the run.
+
+    Chapters that are done there already, from the same cells, parameters and code of the kit, are left alone.
 
     Parameters
     ----------
