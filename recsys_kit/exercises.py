@@ -89,8 +89,8 @@ def variants(source: str, later: str = "") -> tuple[str, str]:
     ``later`` is the code of all later cells: a name that the answer assigns and later code uses becomes
     ``name = ...`` in the blank. Raises `ExerciseError`.
 
-    >>> print(variants("# BEGIN SOLUTION\\nx = 2\\n# END SOLUTION\\n# wrong: x = 1\\n# why: one
-    off\\nprint(x)")[0])
+    >>> lines = ["# BEGIN SOLUTION", "x = 2", "# END SOLUTION", "# wrong: x = 1", "# why: one off", "print(x)"]
+    >>> print(variants("\\n".join(lines))[0])
     # your code here
     x = ...
     print(x)
