@@ -40,10 +40,13 @@ def user_features(events: pd.DataFrame, *, items: pd.DataFrame | None = None, at
         if late.any():
             raise SchemaError(f"column '{TIME}': {late.sum():,} of {len(events):,} events are not before at={at}; features would "
                               f"know the future.\nTo mend it: pass events[events.timestamp < at], or the training side of a split")
+    # as categories the ids are looked up once and not again for every block
+    events = events.assign(**{column: events[column].astype("category") for column in (USER, ITEM)})
     blocks = [activity(events, at), price_level(events, items), behaviour_shares(events), time_shares(events)]
     if items is not None and CATEGORY in items:
         blocks.append(category_shares(events, items, level))
-    return pd.concat([block for block in blocks if block is not None], axis=1).astype("float64").rename_axis(USER)
+    table = pd.concat([block for block in blocks if block is not None], axis=1).astype("float64")
+    return table.set_axis(table.index.astype("str"), axis=0).rename_axis(USER)
 
 
 def activity(events: pd.DataFrame, at=None) -> pd.DataFrame:
@@ -75,7 +78,7 @@ def price_level(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.DataFram
     group = _categories(price.index.to_series(), items, level=None) if items is not None and CATEGORY in items else \
         pd.Series("all", index=price.index)
     percentile = price.groupby(group.to_numpy()).rank(pct=True)
-    of_event = events[ITEM].map(percentile)
+    of_event = events[ITEM].map(percentile).astype("float64")
     return of_event.groupby(events[USER]).mean().fillna(0.5).rename("price_level").to_frame()
 
 
@@ -105,14 +108,13 @@ def _categories(ids: pd.Series, items: pd.DataFrame, level: int | None) -> pd.Se
     path = items.set_index(ITEM)[CATEGORY]
     if level is not None:
         path = path.str.split("/").str[:level].str.join("/")
-    return ids.map(path).fillna("unknown")
+    return ids.map(path).astype("str").fillna("unknown")
 
 
 def _shares(users: pd.Series, values: pd.Series, names, prefix: str, form: str = "{}") -> pd.DataFrame:
     """Rows that sum to 1: how one user's events spread over ``names``."""
     user_codes, user_ids = pd.factorize(users, sort=True)
     place = pd.Index(names).get_indexer(values)
-    counts = np.zeros((len(user_ids), len(names)))
-    np.add.at(counts, (user_codes, place), 1)
+    counts = np.bincount(user_codes * len(names) + place, minlength=len(user_ids) * len(names)).reshape(len(user_ids), len(names))
     shares = counts / counts.sum(axis=1, keepdims=True)
     return pd.DataFrame(shares, index=pd.Index(user_ids), columns=[prefix + form.format(name) for name in names])
