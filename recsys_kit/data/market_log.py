@@ -148,10 +148,8 @@ def _block(world: World, sessions: Sessions, rows: np.ndarray, lists_before: int
     clicked = np.zeros(shown.size, bool)
     clicked[flat] = done[:, CLICK]
     positions = np.arange(shown.shape[1])
-    opened = np.zeros(len(of_list), np.int64)                             # a list is shown when its first look happens
-    opened[:] = sessions.day[of_list].astype(np.int64) * 86_400 + sessions.second[of_list]
-    seen_first = np.flatnonzero(new_list)
-    opened[in_list[view[seen_first]]] = time[seen_first]
+    opened = sessions.day[of_list].astype(np.int64) * 86_400 + sessions.second[of_list]
+    opened[in_list[view[new_list]]] = time[new_list]                      # a list is shown when its first look happens
     exposures = {"user": np.repeat(user, len(positions)), "item": shown.ravel(),
                  "list": np.repeat(np.arange(lists_before, lists_before + len(of_list)), len(positions)),
                  "position": np.tile(positions, len(of_list)),

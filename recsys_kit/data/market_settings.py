@@ -76,7 +76,8 @@ class MarketSettings:
         for name in ("new_items", "stratum_vector", "overall_weight", "drifting", "click_rate", "favourite_rate",
                      "cart_rate", "purchase_rate"):
             self._ask(0 <= getattr(self, name) < 1, f"{name} is a share: from 0 to below 1, not {getattr(self, name)}")
-        for name in ("click_rate", "taste_concentration", "favourite_rate", "cart_rate", "purchase_rate"):
+        self._ask(self.taste_concentration >= 0.1, f"taste_concentration must be at least 0.1, not {self.taste_concentration}")
+        for name in ("click_rate", "favourite_rate", "cart_rate", "purchase_rate"):
             self._ask(getattr(self, name) > 0, f"{name} must be above zero")
         for name in ("activity_spread", "position_bias", "price_spread", "hour_sharpness", "habit_spread"):
             self._ask(getattr(self, name) >= 0, f"{name} must not be below zero, is {getattr(self, name)}")

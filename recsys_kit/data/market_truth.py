@@ -28,7 +28,12 @@ class PolicyValue:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Everything true of a market. ``world`` holds the raw arrays (see `recsys_kit.data.market_world.World`)."""
+    """Everything true of a market.
+
+    Tables: `users`, `items`, `strata`, `drifts`, `interest`. Arrays are in ``world``, among them ``vector`` (users x
+    dimensions), ``item_vector``, ``examination`` (per position), ``item_trend`` (days x items); see `World` for all.
+    Ceilings: `oracle_strata`, `oracle_scores`, `oracle_ndcg`. Policies: `contexts`, `policy_value`, `best_lists`, `respond`.
+    """
 
     world: World
     user_ids: pd.Index

@@ -112,6 +112,27 @@ def test_the_top_of_a_list_gets_most_clicks(market):
     assert rate.loc[1] > 4 * rate.loc[8]
 
 
+def test_weekends_are_busier_and_nights_are_quiet(market):
+    visits = market.events.drop_duplicates(schema.SESSION)[schema.TIME]
+    per_day = visits.dt.normalize().value_counts()
+    weekend = per_day.index.day_of_week >= 5
+    assert per_day[weekend].mean() > 1.1 * per_day[~weekend].mean()
+    assert visits.dt.hour.between(1, 4).mean() < 0.5 * visits.dt.hour.between(13, 16).mean()
+
+
+def test_categories_have_their_season(market):
+    """Months differ in what is sought by more than chance allows."""
+    visits = market.events.drop_duplicates(schema.SESSION).merge(market.items[[schema.ITEM, schema.CATEGORY]], on=schema.ITEM)
+    table = pd.crosstab(visits[schema.TIME].dt.month, visits[schema.CATEGORY]).to_numpy()
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    assert ((table - expected) ** 2 / expected).sum() > freedom + 5 * np.sqrt(2 * freedom)
+
+
+def test_some_users_come_late(market):
+    assert 0.3 < (market.users["joined"] > pd.Timestamp("2024-01-01")).mean() < 0.5
+
+
 def test_ids_say_nothing_about_people_or_items(market):
     truth = market.truth
     number = np.arange(2_000)
@@ -162,6 +183,7 @@ def test_cases_have_the_sizes_of_the_course():
     ({"logged": ("click", "glance")}, "unknown behaviour in logged"),
     ({"logged": ("view",)}, "must hold 'click'"),
     ({"start": "soon"}, "start must be a date"),
+    ({"taste_concentration": 0.0}, "taste_concentration must be at least 0.1"),
     ({"days": -3}, "days must be at least 1"),
     ({"position_bias": -1.0}, "position_bias"),
     ({"activity_spread": -1.0}, "activity_spread"),

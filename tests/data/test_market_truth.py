@@ -200,6 +200,15 @@ def test_the_logging_policy_is_worth_what_its_log_shows(market, truth, lists):
     assert abs(bought - expected) < 4 * np.sqrt(expected)
 
 
+def test_purchases_of_a_shop_that_sells_well_agree_with_their_value():
+    data = generate(replace(DEFAULT, users=500, events=60_000, cart_rate=0.5, purchase_rate=0.3), rng=0)
+    contexts = data.truth.logged_contexts(data.exposures)
+    expected = data.truth.policy_value("logging", contexts).purchases * len(contexts)
+    bought = (data.events[schema.BEHAVIOUR] == "purchase").sum()
+    assert expected > 2_000
+    assert abs(bought - expected) < 4 * np.sqrt(expected)
+
+
 def test_a_simulation_agrees_with_the_value_of_a_policy(truth):
     contexts = truth.contexts(20_000, rng=1)
     best = truth.best_lists(contexts)
