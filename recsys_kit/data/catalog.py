@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,9 +28,10 @@ class Entry:
     """One real set of the catalogue.
 
     ``files`` names the parts a reader needs, for each the names it may have (also gzipped, or in a zip), and ``first_line``
-    how the first part begins. ``addresses`` are tried in turn by `recsys_kit.data.fetch.fetch`; a set without one must be
-    got by hand, as ``by_hand`` says. ``fingerprint`` is that of the parsed tables; empty where no whole copy was at hand.
-    ``complete`` is False for a published subset or sample.
+    how the first part begins. ``addresses`` are the ways `recsys_kit.data.fetch.fetch` tries in turn, each the files it takes;
+    a set without one must be got by hand, as ``by_hand`` says. ``sha256`` is that of the first file of the first way.
+    ``fingerprint`` is that of the parsed tables; empty where no copy was at hand. ``complete`` is False for a published
+    subset or sample: another edition of it is loaded with a warning, where another edition of a whole set is refused.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Entry:
     traps: tuple[str, ...]
     first_line: str = ""
     terms: str = ""
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[tuple[str, ...], ...] = ()
     sha256: str = ""
     by_hand: str = ""
     fingerprint: str = ""
@@ -74,7 +76,7 @@ SETS = {entry.name: entry for entry in (
         name="online-retail", title="UCI Online Retail: a British gift shop's invoices, 2010-12-01 to 2011-12-09",
         size="541,909 events, 4,372 users, 4,070 items", licence="CC BY 4.0",
         page=f"{UCI}/dataset/352/online+retail", terms="cite doi 10.24432/C5BW33",
-        addresses=(f"{UCI}/static/public/352/online+retail.zip", f"{UCI}/static/public/352/data.csv"),
+        addresses=((f"{UCI}/static/public/352/online+retail.zip",), (f"{UCI}/static/public/352/data.csv",)),
         folder="online-retail", files=(("online_retail.csv", "data.csv", "Online Retail.xlsx"),),
         first_line="InvoiceNo,StockCode,Description", reader=readers.online_retail,
         fingerprint="bb39510787f46aef745e17fd2a68dc56f1ad9bf24edaee7fe957b7aa0a07bf35",
@@ -103,7 +105,7 @@ SETS = {entry.name: entry for entry in (
         name="eshop-clothing", title="UCI clickstream of a Polish clothing shop, April to August 2008",
         size="165,474 events, 24,026 users, 217 items", licence="CC BY 4.0",
         page=f"{UCI}/dataset/553/clickstream+data+for+online+shopping", terms="cite doi 10.24432/C5QK7X",
-        addresses=(f"{UCI}/static/public/553/clickstream+data+for+online+shopping.zip",),
+        addresses=((f"{UCI}/static/public/553/clickstream+data+for+online+shopping.zip",),),
         folder="eshop-clothing", files=(("e-shop clothing 2008.csv",),), first_line="year;month;day;order",
         reader=readers_described.eshop_clothing, fingerprint="5deef444c3ccec34de344a43c92b9652cd0ed12275f594d07ad1b88b19a6ddab",
         traps=("a user is one session", "times are days", "only clicks, no purchase")),
@@ -111,9 +113,10 @@ SETS = {entry.name: entry for entry in (
         name="complete-journey-sample", title="Complete Journey 2.0: groceries bought by households in 2017, published sample",
         size="75,000 events, 2,377 users, 92,331 items", licence="CC0 1.0 (R package completejourney)",
         page="https://github.com/bradleyboehmke/completejourney", terms="data by 84.51, for learning and research",
-        by_hand="the package ships R files: in R, write transactions_sample, products and demographics as CSV files of these "
-                "names there",
-        folder="complete-journey", files=(("transactions_sample.csv",), ("products.csv",), ("demographics.csv",)),
+        addresses=(tuple(f"https://raw.githubusercontent.com/bradleyboehmke/completejourney/master/data/{part}.rda"
+                         for part in ("transactions_sample", "products", "demographics")),),
+        folder="complete-journey",
+        files=tuple((f"{part}.csv", f"{part}.rda") for part in ("transactions_sample", "products", "demographics")),
         first_line="household_id,store_id,basket_id", reader=readers_described.complete_journey, complete=False,
         fingerprint="22b0910e1b65efbcbe26aef994f40c4786492a6daad4ab83e7c8fe2d51d92d7c",
         traps=("a random twentieth of the rows: baskets are torn apart", "quantity is no count for fuel and coupons",
@@ -122,7 +125,7 @@ SETS = {entry.name: entry for entry in (
         name="movielens-100k", title="MovieLens 100K: film ratings, September 1997 to April 1998",
         size="100,000 events, 943 users, 1,682 items", licence="research use, no redistribution",
         page="https://grouplens.org/datasets/movielens/100k/", terms="cite Harper and Konstan 2015",
-        addresses=("https://files.grouplens.org/datasets/movielens/ml-100k.zip",),
+        addresses=(("https://files.grouplens.org/datasets/movielens/ml-100k.zip",),),
         sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
         folder="movielens-100k", files=(("u.data",), ("u.item",), ("u.user",)), reader=readers_described.movielens_100k,
         fingerprint="f1ccdb55c38e1ae41bc3cb3e6cdc3a546d6b9e9eea9b98cb7d839a02a2397e0c",
@@ -257,10 +260,13 @@ def parse(item: Entry, source: Source) -> dict[str, pd.DataFrame]:
                         f"To mend it: get it again from {item.page}") from None
     got = fingerprint(tables["events"], tables.get("items"), tables.get("users"))
     if item.fingerprint and got != item.fingerprint:
-        raise DataError(f"{item.name}: {source.where[0]} was read, but it is not the whole set as published: "
-                        f"{len(tables['events']):,} events ({item.size} expected), fingerprint {got[:12]} "
-                        f"({item.fingerprint[:12]} expected). The file is cut or changed.\n"
-                        f"To mend it: get it again from {item.page}")
+        differs = (f"{len(tables['events']):,} events ({item.size} expected), "
+                   f"fingerprint {got[:12]} ({item.fingerprint[:12]} expected)")
+        if item.complete:
+            raise DataError(f"{item.name}: {source.where[0]} was read, but it is not the whole set as published: {differs}. "
+                            f"The file is cut or changed.\nTo mend it: get it again from {item.page}")
+        warnings.warn(f"{item.name}: {source.where[0]} is another edition than the one the kit was tested with: {differs}.",
+                      stacklevel=5)
     return tables
 
 

@@ -85,34 +85,36 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
 
 def _first_that_fits(item: catalog.Entry, folder: Path, progress: Progress) -> Path:
     failures = []
-    for number, address in enumerate(item.addresses):
-        target = folder / Path(unquote(urlsplit(address).path)).name
+    for number, way in enumerate(item.addresses):
+        targets = [folder / Path(unquote(urlsplit(address).path)).name for address in way]
         try:
-            download(address, target, sha256=item.sha256 if number == 0 else "", progress=progress)
-            _verify(item, target)
-            return target
+            for address, target in zip(way, targets, strict=True):
+                first = number == 0 and target == targets[0]
+                download(address, target, sha256=item.sha256 if first else "", progress=progress)
+            _verify(item, targets)
+            return targets[0]
         except DataError as error:
             failures.append(f"  {error}".replace("\n", "\n  "))
-    names = " or ".join(item.files[0])
+    names = " and ".join(" or ".join(part) for part in item.files)
     raise DataError(f"{item.name} could not be fetched.\n" + "\n".join(failures) + f"\nBy hand: get it from {item.page} and put "
                     f"{names} (or the zip that holds it) into {folder}")
 
 
-def _verify(item: catalog.Entry, target: Path) -> None:
+def _verify(item: catalog.Entry, targets: list[Path]) -> None:
     """Make sure that the download is the set; remove it if not, so that the next call starts afresh."""
     try:
-        if target.suffix == ".zip":
-            check_zip(target)
-        source, problems = find_source(target.parent, item.files, item.first_line)
+        if targets[0].suffix == ".zip":
+            check_zip(targets[0])
+        source, problems = find_source(targets[0].parent, item.files, item.first_line)
         if source is None:
-            raise DataError("; ".join(problems) or f"{target.name} holds no {' or '.join(item.files[0])}")
+            raise DataError("; ".join(problems) or f"{targets[0].name} holds no {' or '.join(item.files[0])}")
         catalog.load(item.name)  # parses it, compares the fingerprint, and keeps the tables
-    except zipfile.BadZipFile as error:
-        target.unlink()
-        raise DataError(f"{target.name} is no whole zip ({error})") from None
-    except DataError:
-        target.unlink()
-        raise
+    except (DataError, zipfile.BadZipFile) as error:
+        for target in targets:
+            target.unlink(missing_ok=True)
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{targets[0].name} is no whole zip ({error})") from None
 
 
 def download(address: str, target: Path, *, sha256: str = "", progress: Progress | None = None, tries: int = 5,

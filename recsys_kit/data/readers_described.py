@@ -9,6 +9,7 @@ import pandas as pd
 
 from recsys_kit import schema
 from recsys_kit.data.readers import by_time, most_frequent, read_csv
+from recsys_kit.data.readers_rda import read_rda
 from recsys_kit.data.sources import Source
 from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, PRICE, QUANTITY, RATING, SEQ, SESSION, TIME, TITLE, USER
 
@@ -68,8 +69,9 @@ def complete_journey(source: Source) -> dict[str, pd.DataFrame]:
     ``price`` is what was paid per unit, ``sales_value / quantity``; missing where the quantity is zero (a coupon row). The
     category is ``department/product_category/product_type`` as far as given; a slash inside a level becomes a hyphen.
     """
-    table = read_csv(source, numbers=("quantity", "sales_value"))
-    products, households = read_csv(source, 1), read_csv(source, 2)
+    table, products, households = (
+        read_rda(source.read(part)) if source.name(part).endswith(".rda") else read_csv(source, part, numbers=numbers)
+        for part, numbers in enumerate((("quantity", "sales_value"), (), ())))
     paid = (table["sales_value"] / table["quantity"]).where(table["quantity"] > 0)
     events = schema.coerce_events(pd.DataFrame({
         USER: table["household_id"], ITEM: table["product_id"], BEHAVIOUR: schema.PURCHASE,

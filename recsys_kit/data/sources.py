@@ -67,7 +67,7 @@ def find_source(folder: Path, parts: tuple[tuple[str, ...], ...], first_line: st
     if not folder.is_dir():
         return None, problems
     for source in _candidates(folder, parts, problems):
-        if source.name().endswith(".xlsx") or not first_line:
+        if source.name().endswith((".xlsx", ".rda")) or not first_line:
             return source, problems
         try:
             with source.open() as stream:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import struct
 import zipfile
 from datetime import datetime
 
@@ -78,3 +79,73 @@ def all_forms(csv_text, tmp_path):
         (folder := tmp_path / str(number)).mkdir()
         (folder / name).write_bytes(content)
         yield name, read(folder, "online-retail")
+
+
+class R:
+    """R's XDR serialisation, as far as a data frame needs it: each function gives the bytes of one object."""
+
+    @staticmethod
+    def ints(*values):
+        return struct.pack(f">{len(values)}i", *values)
+
+    @staticmethod
+    def text(value):
+        return R.ints(9, -1) if value is None else R.ints(9 | 8 << 12, len(value.encode())) + value.encode()
+
+    @staticmethod
+    def texts(*values):
+        return R.ints(16, len(values)) + b"".join(map(R.text, values))
+
+    @staticmethod
+    def reals(*values, **attributes):
+        numbers = struct.pack(f">{len(values)}d", *values)
+        return R.ints(14 | (0x200 if attributes else 0), len(values)) + numbers + R.ends(attributes)
+
+    @staticmethod
+    def whole(*values, **attributes):
+        return R.ints(13 | (0x200 if attributes else 0), len(values), *values) + R.ends(attributes)
+
+    @staticmethod
+    def factor(levels, codes):
+        return R.whole(*codes, levels=R.texts(*levels), **{"class": R.texts("factor")})
+
+    @staticmethod
+    def ends(attributes):
+        return b"".join(R.pair(name, value) for name, value in attributes.items()) + R.ints(254) if attributes else b""
+
+    @staticmethod
+    def pair(name, value):
+        return R.ints(2 | 0x400, 1) + R.text(name) + value
+
+    @staticmethod
+    def dotted(first, last):
+        return R.ints(2) + first + last
+
+    @staticmethod
+    def short(name, state):
+        about = b"".join(R.ints(2) + part for part in (R.ints(1) + R.text(name), R.ints(1) + R.text("base"), R.whole(13)))
+        about += R.ints(254)
+        return R.ints(238) + about + state + R.ints(254)
+
+    @staticmethod
+    def frame(name, columns):
+        attributes = {"names": R.texts(*columns), "row.names": R.whole(-(2**31), -1), "class": R.texts("tbl_df", "data.frame")}
+        return R.pair(name, R.ints(19 | 0x200, len(columns)) + b"".join(columns.values()) + R.ends(attributes)) + R.ints(254)
+
+
+def as_rda(name, csv_text):
+    """The table as R's save() writes it: ids as text, brand a factor, numbers as doubles, times as POSIXct."""
+    table = pd.read_csv(io.StringIO(csv_text), dtype=str, keep_default_na=False)
+    columns = {}
+    for column, values in table.items():
+        if column == "transaction_timestamp":
+            seconds = [datetime.fromisoformat(f"{v}+00:00").timestamp() for v in values]
+            columns[column] = R.reals(*seconds, **{"class": R.texts("POSIXct", "POSIXt")})
+        elif column in ("quantity", "sales_value", "week"):
+            columns[column] = R.reals(*map(float, values))
+        elif column in ("brand", "age"):
+            levels = sorted(set(values))
+            columns[column] = R.factor(levels, [levels.index(v) + 1 for v in values])
+        else:
+            columns[column] = R.texts(*(v or None for v in values))
+    return gzip.compress(b"RDX2\nX\n" + R.ints(2, 0, 0) + R.frame(name, columns))

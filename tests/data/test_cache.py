@@ -79,11 +79,12 @@ def test_another_mapping_is_another_entry(source):
     assert set(load(source).events["behaviour"]) == {"view", "purchase"}
 
 
-def test_two_files_of_one_name_do_not_mix(source, tmp_path):
+def test_two_files_of_one_name_do_not_mix(source, tmp_path, folder):
     (tmp_path / "other").mkdir()
     (other := tmp_path / "other" / source.name).write_text(HEADER + "u9,i9,view,2024-01-01,9\n")
     assert load(source).events["user_id"].tolist() == ["u1", "u2"]
     assert load(other).events["user_id"].tolist() == ["u9"]
+    assert len(entries(folder)) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "no list of parts"])

@@ -114,6 +114,13 @@ def test_a_table_that_is_not_the_whole_set_is_refused(data):
         load("online-retail")
 
 
+def test_another_edition_of_a_sample_is_loaded_with_a_warning(data):
+    put(data, "retailrocket", "events.csv", "user,item,behaviour,timestamp\n1,6,view,1430623510\n")
+    put(data, "retailrocket", "test_buy.csv", "user,item,value\n1,4,1.0\n")
+    with pytest.warns(UserWarning, match="another edition.*1 events"):
+        assert len(load("retailrocket-bench").events) == 1
+
+
 @pytest.mark.parametrize("folder, name, content", [
     ("online-retail", "online_retail.csv.gz", gzip.compress(RETAIL.encode() * 100)[:-30]),
     ("online-retail", "data.csv", RETAIL + "500009,200"),

@@ -165,7 +165,7 @@ def rocket(server, tmp_path, monkeypatch):
     monkeypatch.delenv("RECSYS_KIT_DATA", raising=False)
 
     def change(**fields):
-        fields.setdefault("addresses", (f"{server.address}/events.csv",))
+        fields.setdefault("addresses", ((f"{server.address}/events.csv",),))
         monkeypatch.setitem(catalog.SETS, "retailrocket", dataclasses.replace(catalog.SETS["retailrocket"], **fields))
 
     change()
@@ -187,8 +187,22 @@ def test_what_is_here_is_not_fetched_again(rocket, server):
 
 
 def test_the_second_address_is_tried_where_the_first_fails(rocket, server):
-    rocket(addresses=(f"{server.address}/old.csv", f"{server.address}/events.csv"))
+    rocket(addresses=((f"{server.address}/old.csv",), (f"{server.address}/events.csv",)))
     assert fetch("retailrocket").read_text() == ROWS
+
+
+def test_a_set_of_several_files_is_fetched_whole(server, tmp_path, monkeypatch, rocket):
+    server.content |= {"/test_buy.csv": b"user,item,value\n0,4,1.0\n",
+                       "/events.csv": b"user,item,behaviour,timestamp\n0,6,buy,1430623500\n"}
+    item = catalog.SETS["retailrocket-bench"]
+    for ways in (("events.csv", "gone.csv"), ("events.csv", "test_buy.csv")):
+        addresses = (tuple(f"{server.address}/{name}" for name in ways),)
+        monkeypatch.setitem(catalog.SETS, item.name, dataclasses.replace(item, addresses=addresses, fingerprint=""))
+        if "gone.csv" in ways:
+            with pytest.raises(DataError, match="404"):
+                fetch(item.name)
+    assert fetch(item.name).name == "events.csv"
+    assert load(item.name).users.to_dict("list") == {"user_id": ["0"], "held_out_purchase": ["4"]}
 
 
 def test_a_table_with_another_fingerprint_is_refused_and_removed(rocket, tmp_path):
@@ -213,7 +227,7 @@ def test_a_download_that_is_not_the_set_is_refused_and_removed(rocket, server, t
                 archive.writestr(member, text)
         content = buffer.getvalue()
     server.content[name] = content
-    rocket(addresses=(server.address + name,))
+    rocket(addresses=((server.address + name,),))
     with pytest.raises(DataError, match=why):
         fetch("retailrocket")
     assert names(tmp_path / "cache" / "downloads" / "retailrocket") == [".lock"]
@@ -234,14 +248,16 @@ def test_names_that_cannot_be_fetched(name, why):
 
 
 SCRIPT = """
-import dataclasses, json, resource, sys
+import dataclasses, json, os, resource, sys, time
 from recsys_kit.data import catalog
 from recsys_kit.data.fetch import fetch
 options = json.loads(sys.argv[1])
 if "most" in options:
     resource.setrlimit(resource.RLIMIT_FSIZE, (options["most"],) * 2)
-catalog.SETS["retailrocket"] = dataclasses.replace(catalog.SETS["retailrocket"], addresses=(options["address"],))
-print("ready", flush=True)
+catalog.SETS["retailrocket"] = dataclasses.replace(catalog.SETS["retailrocket"], addresses=((options["address"],),))
+open(f"{options['folder']}/ready-{os.getpid()}", "w").close()
+while not os.path.exists(f"{options['folder']}/go"):
+    time.sleep(0.005)
 try:
     print(fetch("retailrocket", progress=lambda done, total: None))
 except ValueError as error:
@@ -249,21 +265,32 @@ except ValueError as error:
 """
 
 
-def start(server, tmp_path, **options):
+def start(server, tmp_path, processes=1, **options):
+    """Processes that fetch RetailRocket from the server; they begin together, when all have done their imports."""
     environment = {k: v for k, v in os.environ.items() if k != "RECSYS_KIT_DATA"} | {"RECSYS_KIT_CACHE": str(tmp_path / "cache")}
-    options["address"] = f"{server.address}/events.csv"
-    run = subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(options)], env=environment, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert run.stdout.readline() == "ready\n"
-    return run
+    options |= {"address": f"{server.address}/events.csv", "folder": str(tmp_path)}
+    for old in [*tmp_path.glob("ready-*"), *tmp_path.glob("go")]:
+        old.unlink()
+    runs = [subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(options)], env=environment, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(processes)]
+    wait(lambda: len(list(tmp_path.glob("ready-*"))) == processes)
+    (tmp_path / "go").touch()
+    return runs if processes > 1 else runs[0]
+
+
+def wait(ready):
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < deadline, "waited a minute in vain"
+        time.sleep(0.01)
 
 
 def test_two_processes_at_once_download_once(server, tmp_path):
     server.pause = 0.05
-    runs = [start(server, tmp_path) for _ in range(2)]
+    runs = start(server, tmp_path, processes=2)
     results = [run.communicate(timeout=60) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], results
-    assert results[0][0] == results[1][0]
+    assert results[0][0] == results[1][0] != ""
     assert server.asked == [None]
     assert sum("another process is fetching" in err for _, err in results) == 1
 
@@ -285,9 +312,7 @@ def test_ctrl_c_leaves_no_file_and_frees_the_lock(server, tmp_path):
     server.pause = 0.2
     run = start(server, tmp_path)
     folder = tmp_path / "cache" / "downloads" / "retailrocket"
-    deadline = time.monotonic() + 30
-    while not (folder / "events.csv.part").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait((folder / "events.csv.part").exists)
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     assert run.returncode != 0 and not (folder / "events.csv").exists()

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from recsys_kit.data import readers
+from recsys_kit.data.readers_rda import read_rda
 from recsys_kit.data.sources import DataError, check_zip
 from recsys_kit.schema import SchemaError
-from tests.data.forms import ESHOP, RETAIL, all_forms, as_uci_csv, print_of, read, zipped
+from tests.data.forms import ESHOP, RETAIL, R, all_forms, as_rda, as_uci_csv, print_of, read, zipped
 
 def test_online_retail_is_the_same_table_in_every_form(tmp_path):
     prints = {name: print_of(tables) for name, tables in all_forms(RETAIL, tmp_path)}
@@ -59,11 +60,11 @@ def test_users_have_their_country(retail):
 
 
 def test_events_are_sorted_and_equal_times_keep_their_order(tmp_path):
-    lines = RETAIL.splitlines(keepends=True)
-    (tmp_path / "data.csv").write_text("".join([lines[0], *lines[5:], *lines[1:5]]))
+    rows = [f"5{i:05d},{i:05d},BOX,1,2011-01-0{1 + i % 3} 09:00:00,1.0,10001.0,Norway\n" for i in range(300)]
+    (tmp_path / "data.csv").write_text(RETAIL.splitlines(keepends=True)[0] + "".join(rows))
     events = read(tmp_path, "online-retail")["events"]
     assert events["timestamp"].is_monotonic_increasing
-    assert events["item_id"].tolist() == ["10001A", "20002", "20002", "20002", "20002", "30003"]
+    assert events["item_id"].tolist() == [f"{i:05d}" for day in range(3) for i in range(day, 300, 3)]
 
 
 def test_a_csv_in_windows_1252_is_read(tmp_path):
@@ -113,22 +114,67 @@ def test_eshop_clothing_from_the_publishers_zip(tmp_path, packed_twice):
     assert tables["users"]["country"].tolist() == ["Poland", "Czech Republic"]
 
 
-def test_complete_journey_has_category_paths_and_paid_prices(tmp_path):
-    (tmp_path / "transactions_sample.csv").write_text(
-        "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,coupon_match_disc,week,"
-        "transaction_timestamp\n"
-        "2,3,31,700,2.0,3.0,0.4,0.0,0.0,5,2017-01-28 19:06:53\n1,3,30,701,0.0,0.0,0.0,0.0,0.0,1,2017-01-01 09:00:00\n")
-    (tmp_path / "products.csv").write_text(
-        "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n"
-        "700,2,GROCERY,National,ICE CREAM/MILK,CONES,22 LB\n701,2,MISCELLANEOUS,National,,,\n702,9,DELI,Private,HAM,,1 LB\n")
-    (tmp_path / "demographics.csv").write_text("household_id,age,income\n1,65+,35-49K\n")
-    tables = read(tmp_path, "complete-journey-sample")
-    events, items = tables["events"], tables["items"].set_index("item_id")
+JOURNEY = {
+    "transactions_sample": "household_id,store_id,basket_id,product_id,quantity,sales_value,week,transaction_timestamp\n"
+                           "2,3,31,700,2.0,3.0,5,2017-01-28 19:06:53\n1,3,30,701,0.0,0.0,1,2017-01-01 09:00:00\n",
+    "products": "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n"
+                "700,2,GROCERY,National,ICE CREAM/MILK,CONES,22 LB\n701,2,MISCELLANEOUS,National,,,\n"
+                "702,9,DELI,Private,HAM,,1 LB\n",
+    "demographics": "household_id,age,income\n1,65+,35-49K\n"}
+
+
+@pytest.fixture(params=["csv", "rda"])
+def journey(request, tmp_path):
+    for name, text in JOURNEY.items():
+        content = text.encode() if request.param == "csv" else as_rda(name, text)
+        (tmp_path / f"{name}.{request.param}").write_bytes(content)
+    return read(tmp_path, "complete-journey-sample")
+
+
+def test_complete_journey_has_category_paths_and_paid_prices(journey):
+    events, items = journey["events"], journey["items"].set_index("item_id")
     assert items["category"].to_dict() == {"700": "GROCERY/ICE CREAM-MILK/CONES", "701": "MISCELLANEOUS", "702": "DELI/HAM"}
     assert events["user_id"].tolist() == ["1", "2"]
+    assert events["timestamp"].astype(str).tolist() == ["2017-01-01 09:00:00", "2017-01-28 19:06:53"]
     assert pd.isna(events["price"][0]) and events["price"][1] == 1.5
     assert items.loc["700", "price"] == 1.5 and items["price"].isna().sum() == 2
-    assert tables["users"].to_dict("list") == {"user_id": ["1"], "age": ["65+"], "income": ["35-49K"]}
+    assert journey["users"].to_dict("list") == {"user_id": ["1"], "age": ["65+"], "income": ["35-49K"]}
+
+
+def test_complete_journey_is_the_same_table_in_both_forms(tmp_path):
+    prints = set()
+    for form in ("csv", "rda"):
+        (tmp_path / form).mkdir()
+        for name, text in JOURNEY.items():
+            (tmp_path / form / f"{name}.{form}").write_bytes(text.encode() if form == "csv" else as_rda(name, text))
+        prints.add(print_of(read(tmp_path / form, "complete-journey-sample")))
+    assert len(prints) == 1
+
+
+def rda_of(*vectors, names=("x",)):
+    return gzip.compress(b"RDX3\nX\n" + R.ints(3, 0, 0, 5) + b"UTF-8" + R.frame("t", dict(zip(names, vectors, strict=True))))
+
+
+def test_an_r_file_with_short_forms_of_vectors():
+    numbers = R.short("compact_intseq", R.reals(3, 5, 2))
+    texts = R.short("deferred_string", R.dotted(R.reals(1, 900000, 40128000000, 0.5, float("nan")), R.whole(0)))
+    wrapped = R.short("wrap_string", R.dotted(R.texts("a", None), R.whole(0, 0)))
+    assert read_rda(rda_of(numbers))["x"].tolist() == [5.0, 7.0, 9.0]
+    assert read_rda(rda_of(texts))["x"].fillna("-").tolist() == ["1", "9e+05", "4.0128e+10", "0.5", "-"]
+    assert read_rda(rda_of(wrapped))["x"].fillna("-").tolist() == ["a", "-"]
+
+
+def test_an_r_file_with_whole_numbers_and_factors():
+    table = read_rda(rda_of(R.whole(7, -(2**31)), R.factor(["low", "high"], [2, -(2**31)]), names=("n", "f")))
+    assert table["n"].fillna(-1).tolist() == [7.0, -1.0] and table["f"].fillna("-").tolist() == ["high", "-"]
+
+
+@pytest.mark.parametrize("data, why", [
+    (rda_of(R.texts("a"))[:-20], "cut or damaged"), (b"RDX3\nX\n" + R.ints(3, 0), "cut or damaged"), (b"PAR1", "no R data file"),
+    (b"RDX2\nX\n" + R.ints(2, 0, 0, 3), "type 3"), (b"RDX2\nX\n" + R.ints(2, 0, 0, 254), "no data frame")])
+def test_a_broken_r_file_is_refused(data, why):
+    with pytest.raises(DataError, match=why):
+        read_rda(data)
 
 
 def test_movielens_from_the_official_zip(tmp_path):
