@@ -43,7 +43,8 @@ def test_imports_run_one_way_down_the_layers():
         for target in set(_imports(path)):
             up = layer in rank and rank.get(target, -1) > rank[layer]
             into_edge = inner and target not in rank and target != "evaluate"
-            over_the_interface = layer == "evaluate" and rank.get(target, 0) > rank["data"] or target == "evaluate" and layer in rank
+            over_the_interface = (layer == "evaluate" and rank.get(target, 0) > rank["data"]) or (
+                target == "evaluate" and layer in rank)
             if up or into_edge or over_the_interface:
                 wrong.append(f"{path.relative_to(PACKAGE)} imports {target}")
     assert not wrong

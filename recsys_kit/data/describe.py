@@ -45,24 +45,23 @@ def lorenz(counts) -> tuple[np.ndarray, np.ndarray]:
 def sessions(events: pd.DataFrame, gap: pd.Timedelta | str = SESSION_GAP) -> pd.Series:
     """Number the sessions: one whole number per event, aligned with ``events``.
 
-    The source's own ``session_id`` decides where there is one. Otherwise a new session starts with a user's first event and
-    after every pause longer than ``gap`` (30 minutes by convention).
+    Where an event has the source's own ``session_id``, that decides (together with the user). Among the others a new session
+    starts with a user's first event and after every pause longer than ``gap`` (30 minutes by convention).
 
     >>> t = pd.to_datetime(["2024-01-01 09:00", "2024-01-01 09:20", "2024-01-01 11:00"])
     >>> sessions(pd.DataFrame({"user_id": ["a", "a", "a"], "timestamp": t})).tolist()
     [0, 0, 1]
     """
     users = pd.factorize(events[USER])[0]
-    if SESSION in events.columns and events[SESSION].notna().all():
-        own = pd.factorize(events[SESSION])[0].astype(np.int64)
-        return pd.Series(pd.factorize(own * (users.max() + 2) + users + 1)[0], index=events.index, name="session")
-    times = events[TIME].to_numpy()
-    order = np.lexsort((times, users))
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(users[order]) != 0) | (np.diff(times[order]) > np.timedelta64(pd.Timedelta(gap)))
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.cumsum(new) - 1
-    return pd.Series(number, index=events.index, name="session")
+    own = pd.factorize(events[SESSION])[0] if SESSION in events else np.full(len(events), -1)
+    number = own * (users.max(initial=0) + 1) + users  # one number per (session_id, user) ...
+    loose = np.flatnonzero(own < 0)
+    times = events[TIME].to_numpy()[loose]
+    order = np.lexsort((times, users[loose]))
+    new = (np.diff(users[loose][order], prepend=-2) != 0)
+    new[1:] |= np.diff(times[order]) > np.timedelta64(pd.Timedelta(gap))
+    number[loose[order]] = number.max(initial=0) + np.cumsum(new)  # ... and numbers beyond them for events without one
+    return pd.Series(pd.factorize(number)[0], index=events.index, name="session")
 
 
 def funnel(events: pd.DataFrame) -> pd.DataFrame:

@@ -39,12 +39,17 @@ def times(*minutes) -> pd.Series:
 
 def test_a_session_ends_after_more_than_thirty_minutes_and_never_spans_users():
     table = pd.DataFrame({"user_id": list("abaab"), "timestamp": times(0, 1, 30, 61, 2)})
-    assert sessions(table).tolist() == [0, 2, 0, 1, 2]
+    assert sessions(table).tolist() == [0, 1, 0, 2, 1]
 
 
 def test_the_sources_own_sessions_come_first_but_belong_to_one_user():
     table = pd.DataFrame({"user_id": list("aab"), "timestamp": times(0, 500, 1), "session_id": ["s", "s", "s"]})
     assert sessions(table).tolist() == [0, 0, 1]
+
+
+def test_events_without_the_sources_number_fall_back_on_the_pause():
+    table = pd.DataFrame({"user_id": list("aaaa"), "timestamp": times(0, 1, 2, 99), "session_id": ["s", None, None, None]})
+    assert sessions(table).tolist() == [0, 1, 1, 2]
 
 
 def test_the_funnel_counts_pairs_once():

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_kit.data import market_card
+from recsys_kit.data.market import card
 
 FOLDER = Path(__file__).parents[2] / "datasets" / "market"
 
@@ -15,21 +14,21 @@ FOLDER = Path(__file__).parents[2] / "datasets" / "market"
 def card_table():
     """The table as the card shows it: measures as index."""
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    lines = text.split(market_card.MARKS[0])[1].split(market_card.MARKS[1])[0].strip().splitlines()
+    lines = text.split(card.MARKS[0])[1].split(card.MARKS[1])[0].strip().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return pd.DataFrame(cells[2:], columns=cells[0]).set_index("")
 
 
 def test_the_markets_columns_of_the_card_are_current(market, card_table):
-    now = market_card.comparison(market, {})
+    now = card.comparison(market, {})
     for column in now.columns:
         assert card_table[column].to_dict() == now[column].to_dict()
 
 
 def test_real_columns_of_the_card_are_current(real_data, card_table):
     from recsys_kit import load
-    for name in market_card.REAL:
-        now = pd.Series(market_card.shape(load(name).events)).map(market_card._text)
+    for name in card.REAL:
+        now = pd.Series(card.shape(load(name).events)).map(card._text)
         assert card_table.loc[now.index, name].to_dict() == now.to_dict()
 
 
@@ -37,7 +36,7 @@ def test_the_market_lies_between_the_real_sets(card_table):
     """The card's claim, on the card's own numbers."""
     number = card_table.replace("", None).apply(lambda column: pd.to_numeric(column.str.replace(",", "")))
     rows = [row for row in number.index if ":" in row]
-    real = number.loc[rows, list(market_card.REAL)]
+    real = number.loc[rows, list(card.REAL)]
     assert len(rows) == 8
     assert number.loc[rows, "market"].between(real.min(axis=1), real.max(axis=1)).all()
 
@@ -50,26 +49,13 @@ def test_conversion_is_within_a_tenth_of_the_published_figures(card_table):
 
 
 def test_sample_and_checksums_are_what_the_market_gives(market):
-    assert (FOLDER / "sample.csv").read_bytes() == market_card._csv(market)
-    assert (FOLDER / "checksums.txt").read_text(encoding="utf-8") == market_card.checksums(market)
+    assert (FOLDER / "sample.csv").read_bytes() == card._csv(market)
+    assert (FOLDER / "checksums.txt").read_text(encoding="utf-8") == card.checksums(market)
     assert (FOLDER / "sample.csv").stat().st_size < 150_000
 
 
 def test_write_renews_the_table_and_keeps_the_text_around_it(market, tmp_path):
-    (tmp_path / "README.md").write_text(f"before\n{market_card.MARKS[0]}\nold\n{market_card.MARKS[1]}\nafter\n")
-    market_card.write(tmp_path, market, "| new |")
-    assert (tmp_path / "README.md").read_text() == f"before\n{market_card.MARKS[0]}\n| new |\n{market_card.MARKS[1]}\nafter\n"
+    (tmp_path / "README.md").write_text(f"before\n{card.MARKS[0]}\nold\n{card.MARKS[1]}\nafter\n")
+    card.write(tmp_path, market, "| new |")
+    assert (tmp_path / "README.md").read_text() == f"before\n{card.MARKS[0]}\n| new |\n{card.MARKS[1]}\nafter\n"
     assert (tmp_path / "sample.csv").read_bytes() == (FOLDER / "sample.csv").read_bytes()
-
-
-def test_gini_by_hand():
-    assert market_card.gini([3, 3, 3]) == 0
-    assert market_card.gini([0, 0, 0, 8]) == 0.75
-    assert market_card.gini([1, 3]) == 0.25
-    assert np.isnan(market_card.gini([]))
-
-
-def test_sessions_end_after_thirty_minutes_of_silence():
-    times = pd.to_datetime(["2024-01-01 10:00", "2024-01-01 10:30", "2024-01-01 11:01", "2024-01-01 10:10"])
-    events = pd.DataFrame({"user_id": ["a", "a", "a", "b"], "item_id": "x", "timestamp": times})
-    assert sorted(market_card.session_lengths(events)) == [1, 1, 2]

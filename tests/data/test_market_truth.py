@@ -82,7 +82,7 @@ def test_interest_changes_on_the_day_it_should(truth):
 
 
 def test_propensities_of_all_items_sum_to_one_at_every_position(truth):
-    from recsys_kit.data.market_log import propensity
+    from recsys_kit.data.market.log import propensity
     item = np.arange(DEFAULT.items)[None, :]
     day = np.array([0, 60, 179])[:, None]
     for position in range(DEFAULT.list_length):

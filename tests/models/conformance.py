@@ -14,7 +14,7 @@ def history(rng=0, users=30, items=20, events=400) -> pd.DataFrame:
     return pd.DataFrame({"user_id": [f"u{n:02d}" for n in rng.integers(0, users, events)],
                          "item_id": [f"i{n:02d}" for n in (items * rng.random(events) ** 2).astype(int)],
                          "behaviour": rng.choice(["view", "purchase"], events),
-                         "timestamp": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 2160, events)), unit="h")})
+                         "timestamp": pd.Timestamp(2024, 1, 1) + pd.to_timedelta(np.sort(rng.integers(0, 2160, events)), "h")})
 
 
 class RankerConformance:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recsys_kit.data.market_words import COLOURS, DEPARTMENTS, MATERIALS, STYLES
+from recsys_kit.data.market.words import COLOURS, DEPARTMENTS, MATERIALS, STYLES
 
 if TYPE_CHECKING:
-    from recsys_kit.data.market_settings import MarketSettings
+    from recsys_kit.data.market.settings import MarketSettings
 
 PRICE_WEIGHT, TREND_SPREAD, QUALITY_SPREAD = 0.6, 0.5, 0.8
 HOME_WEIGHT, SHARED_WEIGHT, OTHER_WEIGHT = 1.0, 0.25, 0.02  # a stratum's own categories, its neighbour's, the rest
@@ -90,7 +90,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def build_world(settings: MarketSettings, rng: np.random.Generator) -> World:
-    """Draw a world. Its intercepts are zero until `market_rates.set_intercepts` has fitted them to the rates asked for."""
+    """Draw a world. Its intercepts are zero until `rates.set_intercepts` has fitted them to the rates asked for."""
     parts: dict = {"settings": settings, "categories": _categories(settings)}
     parts |= _strata(settings, rng)
     parts |= _users(settings, parts, rng)

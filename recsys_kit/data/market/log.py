@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_kit.data.market_world import World, sigmoid
+from recsys_kit.data.market.world import World, sigmoid
 
 CHUNK = 50_000          # lists per block: bounds memory
 TOP_HEAVY, EVEN = 0.40, 0.20  # q(o): a fifth even, the rest geometric with this ratio

@@ -6,8 +6,7 @@ What the behaviours mean here
     favourite, cart, purchase   on the item's page, in this order; most purchases go through the cart
     rate, return                some days after the purchase, outside any session
 
-`recsys_kit.data.market_world` tells what people and items are like, `market_log` how they meet, `market_truth` what can
-be asked of the truth.
+`world` tells what people and items are like, `log` how they meet, `truth` and `oracle` what can be asked of the truth.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import pandas as pd
 
 from recsys_kit import schema
 from recsys_kit.data.dataset import Dataset
-from recsys_kit.data.market_log import CART, LISTS_MORE, RATE, draw_events, draw_sessions, events_per_list
-from recsys_kit.data.market_rates import set_intercepts
-from recsys_kit.data.market_settings import CASE_1, CASE_2, DEFAULT, MarketSettings
-from recsys_kit.data.market_truth import Truth
-from recsys_kit.data.market_world import World, build_world, titles
+from recsys_kit.data.market.log import CART, LISTS_MORE, RATE, draw_events, draw_sessions, events_per_list
+from recsys_kit.data.market.rates import set_intercepts
+from recsys_kit.data.market.settings import CASE_1, CASE_2, DEFAULT, MarketSettings
+from recsys_kit.data.market.truth import Truth
+from recsys_kit.data.market.world import World, build_world, titles
 
 __all__ = ["CASE_1", "CASE_2", "DEFAULT", "MarketSettings", "generate"]
 

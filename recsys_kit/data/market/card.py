@@ -1,4 +1,4 @@
-"""How close the simulated market is to real shops: one table, by ``python -m recsys_kit.data.market_card``.
+"""How close the simulated market is to real shops: one table, by ``python -m recsys_kit.data.market.card``.
 
 With ``--write datasets/market`` it also renews that folder: the table in the card, the sample and the checksums.
 
@@ -13,11 +13,11 @@ import hashlib
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from recsys_kit import schema
 from recsys_kit.data.dataset import Dataset
+from recsys_kit.data.describe import gini, sessions, top_share
 
 REAL = ("online-retail", "retailrocket-bench", "eshop-clothing")
 
@@ -30,42 +30,20 @@ PUBLISHED = {
 }
 
 SAMPLE_USERS = 24
-MARKS = ("<!-- table: written by python -m recsys_kit.data.market_card --write datasets/market -->", "<!-- end of table -->")
-GAP = pd.Timedelta(minutes=30)  # a longer silence ends a session
-
-
-def gini(counts) -> float:
-    """Gini coefficient of non-negative counts: 0 all equal, near 1 one has all. NaN without any count.
-
-    ``G = sum_i (2 i - n - 1) x_i / (n sum x)`` with x sorted and i from 1 (Gini 1912).
-
-    >>> gini([1, 1, 1, 1]), gini([0, 0, 0, 4])
-    (0.0, 0.75)
-    """
-    x = np.sort(np.asarray(counts, dtype=float))
-    n = len(x)
-    return float((2 * np.arange(1, n + 1) - n - 1) @ x / (n * x.sum())) if n and x.sum() else float("nan")
+MARKS = ("<!-- table: written by python -m recsys_kit.data.market.card --write datasets/market -->", "<!-- end of table -->")
 
 
 def shape(events: pd.DataFrame) -> dict[str, float]:
     """The numbers of one column: popularity curve, events per user, and session length by the 30-minute rule."""
     events = events.dropna(subset=[schema.USER, schema.ITEM])
     item, user = events[schema.ITEM].value_counts(), events[schema.USER].value_counts()
-    length = session_lengths(events)
-    top = max(1, round(len(item) / 100))
+    length = sessions(events.drop(columns=schema.SESSION, errors="ignore")).value_counts()
     return {"events": len(events), "users": len(user), "items": len(item),
-            "popularity: Gini": gini(item), "popularity: share of top 1 % of items": item.iloc[:top].sum() / len(events),
+            "popularity: Gini": gini(item), "popularity: share of top 1 % of items": top_share(item, 0.01),
             "events per user: median": user.median(), "events per user: p90 / median": user.quantile(0.9) / user.median(),
             "events per user: Gini": gini(user),
-            "session length: mean": length.mean(), "session length: median": np.median(length),
-            "session length: p90": np.quantile(length, 0.9)}
-
-
-def session_lengths(events: pd.DataFrame) -> np.ndarray:
-    """Events per session; a user's session ends where the next event is more than 30 minutes away."""
-    rows = events[[schema.USER, schema.TIME]].sort_values([schema.USER, schema.TIME], kind="stable")
-    new = (rows[schema.USER] != rows[schema.USER].shift()) | (rows[schema.TIME].diff() > GAP)
-    return np.diff(np.append(np.flatnonzero(new), len(rows)))
+            "session length: mean": length.mean(), "session length: median": length.median(),
+            "session length: p90": length.quantile(0.9)}
 
 
 def conversion(counts) -> dict[str, float]:
@@ -128,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the table; real sets that are not on this machine are named and left out."""
     from recsys_kit.data.catalog import load
     from recsys_kit.data.market import generate
-    parser = argparse.ArgumentParser(prog="python -m recsys_kit.data.market_card", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m recsys_kit.data.market.card", description=main.__doc__)
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="renew the card, sample and checksums in this folder")
     folder = parser.parse_args(arguments).write
     real = {}

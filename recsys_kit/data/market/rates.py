@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys_kit.data.market_log import draw_lists, draw_sessions
-from recsys_kit.data.market_world import World, sigmoid
+from recsys_kit.data.market.log import draw_lists, draw_sessions
+from recsys_kit.data.market.world import World, sigmoid
 
 STRAIGHT = 0.2  # the share of purchases that come without a cart
 

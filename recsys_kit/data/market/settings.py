@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_kit.data.market_words import DEPARTMENTS
+from recsys_kit.data.market.words import DEPARTMENTS
 from recsys_kit.schema import BEHAVIOURS, CLICK
 
 

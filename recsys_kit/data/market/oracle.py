@@ -23,10 +23,10 @@ from scipy.sparse import csr_array
 from scipy.special import digamma, gammaln, softmax, xlogy
 
 from recsys_kit import schema
-from recsys_kit.data.market_world import HABIT_NOISE, PRICE_NOISE, PRICE_WEIGHT, World, sigmoid
+from recsys_kit.data.market.world import HABIT_NOISE, PRICE_NOISE, PRICE_WEIGHT, World, sigmoid
 
 if TYPE_CHECKING:
-    from recsys_kit.data.market_truth import Truth
+    from recsys_kit.data.market.truth import Truth
 
 
 def stratum_posterior(truth: Truth, events: pd.DataFrame) -> np.ndarray:

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from recsys_kit import schema
-from recsys_kit.data.market_log import draw_sessions, propensity
-from recsys_kit.data.market_oracle import stratum_posterior
-from recsys_kit.data.market_world import PRICE_WEIGHT, World, sigmoid
+from recsys_kit.data.market.log import draw_sessions, propensity
+from recsys_kit.data.market.oracle import stratum_posterior
+from recsys_kit.data.market.world import PRICE_WEIGHT, World, sigmoid
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Truth:
     # -- strata ------------------------------------------------------------------------------------------------
 
     def stratum_posterior(self, events: pd.DataFrame) -> pd.DataFrame:
-        """Users x strata: the chance of every stratum given what the events show (see `market_oracle`)."""
+        """Users x strata: the chance of every stratum given what the events show (see `oracle`)."""
         return pd.DataFrame(stratum_posterior(self, events), index=self.user_ids)
 
     def oracle_strata(self, events: pd.DataFrame) -> pd.Series:
