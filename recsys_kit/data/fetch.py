@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -196,7 +197,11 @@ def _open(request: urllib.request.Request, part: Path) -> http.client.HTTPRespon
             raise _Stopped(f"the server answers {error.code} {error.reason}") from None
         raise DataError(f"{request.full_url}: the server answers {error.code} {error.reason}; the address may have moved") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _Stopped(str(getattr(error, "reason", error)) or type(error).__name__) from None
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, socket.gaierror):
+            raise DataError(f"{request.full_url}: the name cannot be looked up ({reason.strerror}).\n"
+                            f"To mend it: check the network and the proxy (HTTPS_PROXY).") from None
+        raise _Stopped(str(reason) or type(reason).__name__) from None
 
 
 def _receive(response: http.client.HTTPResponse) -> bytes:

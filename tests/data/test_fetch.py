@@ -158,6 +158,11 @@ def test_no_network_is_said(server, target):
         download("http://127.0.0.1:9/events.csv", target, tries=2, pause=0.01)
 
 
+def test_a_name_that_cannot_be_looked_up_is_said_at_once(target):
+    with pytest.raises(DataError, match="cannot be looked up"):
+        download("http://no-such-host.invalid/events.csv", target, pause=60)
+
+
 @pytest.fixture
 def rocket(server, tmp_path, monkeypatch):
     """RetailRocket's entry, as if its publisher let everybody download it from the server here."""

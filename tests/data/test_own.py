@@ -154,6 +154,7 @@ REFUSED = {
     "missing time": (f"{COMMON}\nu,i,view,\n{ROW}\n", None, ["missing time in 1 of 2"]),
     "milliseconds": (CLICKS.replace("1430623510", "1430623510000"), MAPPING,
                      ["milliseconds where seconds are expected in 1 of 2", "table['ts'] //= 1000"]),
+    "milliseconds of long ago": (CLICKS.replace("1430623510", "978307200000"), MAPPING, ["milliseconds where seconds"]),
     "microseconds": (CLICKS.replace("1430623510", "1430623510000000"), MAPPING, ["microseconds", "//= 1000000"]),
     "future": (CLICKS.replace("1430623510", "4430623510"), MAPPING, ["a time in the future in 1 of 2", "'ts' in the file"]),
     "before shops": (CLICKS.replace("1430623510", "45443"), MAPPING, ["a time before 1990 in 1 of 2"]),

@@ -169,6 +169,14 @@ def test_an_r_file_with_whole_numbers_and_factors():
     assert table["n"].fillna(-1).tolist() == [7.0, -1.0] and table["f"].fillna("-").tolist() == ["high", "-"]
 
 
+def test_an_r_file_cut_anywhere_is_refused():
+    whole = gzip.decompress(rda_of(R.texts("a", "bcd"), R.reals(1, 2), names=("t", "n")))
+    assert read_rda(whole).shape == (2, 2)
+    for length in range(len(whole)):
+        with pytest.raises(DataError):
+            read_rda(whole[:length])
+
+
 @pytest.mark.parametrize("data, why", [
     (rda_of(R.texts("a"))[:-20], "cut or damaged"), (b"RDX3\nX\n" + R.ints(3, 0), "cut or damaged"), (b"PAR1", "no R data file"),
     (b"RDX2\nX\n" + R.ints(2, 0, 0, 3), "type 3"), (b"RDX2\nX\n" + R.ints(2, 0, 0, 254), "no data frame")])
