@@ -8,14 +8,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from recsys_kit import manifest, runs
+from recsys_kit.runs import runner
+from recsys_kit.runs import manifest
 
 
 def main() -> None:
     """Run the course once and print its wall time and that of each chapter."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        run = runs.run(out=Path(folder), stream=io.StringIO())
+        run = runner.run(out=Path(folder), stream=io.StringIO())
         whole = time.perf_counter() - began
         chapters = manifest.read(run)["chapters"]
     for chapter in chapters:

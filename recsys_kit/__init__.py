@@ -12,6 +12,7 @@ _PUBLIC = {
     "datasets": "recsys_kit.data.catalog",
     "Dataset": "recsys_kit.data.dataset",
     "Interactions": "recsys_kit.data.interactions",
+    "DataError": "recsys_kit.data.sources",
     "SchemaError": "recsys_kit.schema",
     "clean": "recsys_kit.prepare",
     "scale": "recsys_kit.prepare",

@@ -13,7 +13,7 @@ from recsys_kit import __version__
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 well, 1 a chapter failed or results differ, 2 a mistake, 130 Ctrl-C."""
-    from recsys_kit.chapters import UsageError
+    from recsys_kit.runs.chapters import UsageError
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def chapters(options) -> int:
     """List the chapters and their parameters."""
-    from recsys_kit.chapters import find
+    from recsys_kit.runs.chapters import find
     for chapter in find():
         settings = ", ".join(f"{name}={value!r}" for name, value in chapter.defaults().items())
         print(f"{chapter.number}  {chapter.title}\n      {settings}")
@@ -50,7 +50,7 @@ def fetch(options) -> int:
 
 def run(options) -> int:
     """Run some chapters."""
-    from recsys_kit.chapters import get
+    from recsys_kit.runs.chapters import get
     wanted = [get(name) for name in options.chapter]
     return _run(options, _pairs(options.parameter), wanted, label="_" + "-".join(chapter.number for chapter in wanted))
 
@@ -63,27 +63,27 @@ def course(options) -> int:
 
 def report(options) -> int:
     """Write a run's index.html again."""
-    from recsys_kit import report as reports
-    from recsys_kit import runs
-    print(reports.write(runs.folder_of(options.run)))
+    from recsys_kit.runs import report as reports
+    from recsys_kit.runs import runner
+    print(reports.write(runner.folder_of(options.run)))
     return 0
 
 
 def compare(options) -> int:
     """Show every difference between two runs."""
-    from recsys_kit import compare as comparing
-    from recsys_kit import runs
-    return _tell(comparing.compare(runs.folder_of(options.first), runs.folder_of(options.second)))
+    from recsys_kit.runs import compare as comparing
+    from recsys_kit.runs import runner
+    return _tell(comparing.compare(runner.folder_of(options.first), runner.folder_of(options.second)))
 
 
 def reproduce(options) -> int:
     """Run again from a run's manifest, and show every difference."""
-    from recsys_kit import compare as comparing
-    from recsys_kit import runs
-    first = runs.folder_of(options.run)
+    from recsys_kit.runs import compare as comparing
+    from recsys_kit.runs import runner
+    first = runner.folder_of(options.run)
     second = comparing.reproduce(first, jobs=options.jobs)
     print(f"\n{first.name} and {second.name}:")
-    return max(_tell(comparing.compare(first, second)), int(runs.failed(second)))
+    return max(_tell(comparing.compare(first, second)), int(runner.failed(second)))
 
 
 def grade(options) -> int:
@@ -95,7 +95,7 @@ def grade(options) -> int:
 
 def exercises(options) -> int:
     """Write the exercise notebooks again from their solutions."""
-    from recsys_kit.chapters import FOLDER
+    from recsys_kit.runs.chapters import FOLDER
     from recsys_kit.exercises import generate
     for solution in sorted((FOLDER / "solutions").glob("*.ipynb")):
         generate(solution, FOLDER / "exercises" / solution.name)
@@ -104,16 +104,16 @@ def exercises(options) -> int:
 
 
 def _run(options, given: dict, wanted, label: str = "") -> int:
-    from recsys_kit import runs
+    from recsys_kit.runs import runner
     if "dataset" in given:
         _check_dataset(given["dataset"])
-    folder = runs.run(wanted, given, run_id=options.run, jobs=options.jobs, label=label)
-    return 1 if runs.failed(folder) else 0
+    folder = runner.run(wanted, given, run_id=options.run, jobs=options.jobs, label=label)
+    return 1 if runner.failed(folder) else 0
 
 
 def _check_dataset(name: str) -> None:
     """Refuse a data set that is neither in the catalogue nor a file, before any kernel is started."""
-    from recsys_kit.chapters import UsageError, nearest
+    from recsys_kit.runs.chapters import UsageError, nearest
     from recsys_kit.data import catalog
     known = catalog.datasets().set_index("name")["where"]
     if name not in known.index and not Path(name).is_file():
@@ -125,14 +125,14 @@ def _check_dataset(name: str) -> None:
 
 
 def _tell(differences) -> int:
-    from recsys_kit import compare as comparing
+    from recsys_kit.runs import compare as comparing
     print(comparing.told(differences))
     return 0 if comparing.same_results(differences) else 1
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:
     """``name=value`` texts as a dictionary."""
-    from recsys_kit.chapters import UsageError
+    from recsys_kit.runs.chapters import UsageError
     for text in texts:
         if "=" not in text:
             raise UsageError(f"'-p {text}' is not of the form -p name=value")

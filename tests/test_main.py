@@ -7,8 +7,9 @@ import sys
 import nbformat
 import pytest
 
-from recsys_kit import chapters, runs
-from recsys_kit import manifest as manifests
+from recsys_kit.runs import runner
+from recsys_kit.runs import chapters
+from recsys_kit.runs import manifest as manifests
 from recsys_kit.__main__ import main
 
 CHAPTER = ('dataset = "market"\ncolumns = {}\nseed = 0\nmax_users = 0\nshare = 0.5',
@@ -27,7 +28,7 @@ def place(tmp_path_factory):
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Halves"), *cells]),
                    place / "notebooks" / "02_halves.ipynb")
     with open(place / "said", "w") as said:
-        runs.run(given={"share": "0.25"}, run_id="one", out=place / "runs", notebooks=place / "notebooks", stream=said)
+        runner.run(given={"share": "0.25"}, run_id="one", out=place / "runs", notebooks=place / "notebooks", stream=said)
     return place
 
 

@@ -15,10 +15,10 @@ import nbformat
 import psutil
 import pytest
 
-from recsys_kit import manifest as manifests
-from recsys_kit import runs
-from recsys_kit.chapters import UsageError, find
-from recsys_kit.compare import compare, reproduce, same_results
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs import runner
+from recsys_kit.runs.chapters import UsageError, find
+from recsys_kit.runs.compare import compare, reproduce, same_results
 
 PARAMETERS = 'dataset = "market"\ncolumns = {}\nseed = 0\nmax_users = 0'
 SETUP = ('from recsys_kit.notebook import check, record, setup\n'
@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     write(place / "notebooks", "02_fails", FAILS)
     write(place / "notebooks", "03_also_good", GOOD.format(2.5))
     said = io.StringIO()
-    runs.run(run_id="first", out=place / "runs", notebooks=place / "notebooks", jobs=2, stream=said)
+    runner.run(run_id="first", out=place / "runs", notebooks=place / "notebooks", jobs=2, stream=said)
     (place / "said").write_text(said.getvalue())
     return place
 
@@ -69,7 +69,7 @@ def copied(place: Path, tmp_path: Path) -> Path:
 def test_a_chapter_that_fails_stops_no_other(place):
     entries = manifests.read(place / "runs" / "first")["chapters"]
     assert [entry["status"] for entry in entries] == ["done", "failed", "done"]
-    assert runs.failed(place / "runs" / "first")
+    assert runner.failed(place / "runs" / "first")
 
 
 def test_the_summary_names_cell_and_error_and_says_how_to_go_on(place):
@@ -111,7 +111,7 @@ def test_the_manifest_says_what_was_run_and_how_it_ended(place):
 
 
 def test_nothing_stored_names_a_folder_of_this_machine(place):
-    folders = {str(folder) for folder in (place, Path(__file__).parents[1], Path.cwd(), sys.prefix, Path.home())} - {"/"}
+    folders = {str(folder) for folder in (place, Path(__file__).parents[2], Path.cwd(), sys.prefix, Path.home())} - {"/"}
     for path in (place / "runs" / "first").glob("*.*"):
         text = path.read_text()
         assert not [folder for folder in folders if re.search(rf"{re.escape(folder)}(?![\w.-])", text)], path.name
@@ -141,8 +141,8 @@ def test_going_on_redoes_only_the_failed_chapter(place, same_code, tmp_path):
     before = {name: (place / "runs" / "first" / f"{name}.ipynb").stat().st_mtime_ns for name in ("01_good", "03_also_good")}
     write(place / "notebooks", "02_fails", 'record("half", 0.25)')
     said = io.StringIO()
-    folder = runs.run(run_id="first", out=place / "runs", notebooks=place / "notebooks", stream=said)
-    assert "1 chapter (2 done before)" in said.getvalue() and not runs.failed(folder)
+    folder = runner.run(run_id="first", out=place / "runs", notebooks=place / "notebooks", stream=said)
+    assert "1 chapter (2 done before)" in said.getvalue() and not runner.failed(folder)
     assert before == {name: (folder / f"{name}.ipynb").stat().st_mtime_ns for name in before}
     assert "02,market,0,half,0.25," in (folder / "ledger.csv").read_text()
     assert "02,market,0,half,0.5," not in (folder / "ledger.csv").read_text()
@@ -152,34 +152,34 @@ def test_going_on_redoes_only_the_failed_chapter(place, same_code, tmp_path):
 def test_what_is_done_is_left_alone_and_other_parameters_or_other_code_make_it_anew(place, same_code, monkeypatch):
     folder = place / "runs" / "first"
     manifest = manifests.read(folder)
-    done = [runs._is_done(folder, runs._entry(manifest, chapter, {})) for chapter in find(place / "notebooks")]
+    done = [runner._is_done(folder, runner._entry(manifest, chapter, {})) for chapter in find(place / "notebooks")]
     assert done == [True, False, True]
-    assert runs._entry(manifest, find(place / "notebooks")[0], {"seed": 1})["status"] == "waiting"
+    assert runner._entry(manifest, find(place / "notebooks")[0], {"seed": 1})["status"] == "waiting"
     monkeypatch.setattr(manifests, "code", lambda: "other")
-    assert runs._entry(manifest, find(place / "notebooks")[2], {})["status"] == "waiting"
+    assert runner._entry(manifest, find(place / "notebooks")[2], {})["status"] == "waiting"
 
 
 def test_a_run_is_not_taken_up_with_other_parameters(place):
     with pytest.raises(UsageError, match="started with seed=its default, not 5"):
-        runs.run(run_id="first", given={"seed": "5"}, out=place / "runs", notebooks=place / "notebooks")
+        runner.run(run_id="first", given={"seed": "5"}, out=place / "runs", notebooks=place / "notebooks")
 
 
 def test_an_unknown_parameter_is_refused_before_anything_is_written(place, tmp_path):
     with pytest.raises(UsageError, match="no parameter 'max_user'; did you mean 'max_users'"):
-        runs.run(given={"max_user": 3}, out=tmp_path / "runs", notebooks=place / "notebooks")
+        runner.run(given={"max_user": 3}, out=tmp_path / "runs", notebooks=place / "notebooks")
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("name", ["..", "a b", "-x", "a;b"])
 def test_an_id_that_is_no_plain_name_is_refused(place, tmp_path, name):
     with pytest.raises(UsageError, match="cannot name a run"):
-        runs.run(run_id=name, out=tmp_path / "runs", notebooks=place / "notebooks")
+        runner.run(run_id=name, out=tmp_path / "runs", notebooks=place / "notebooks")
 
 
 def test_ids_made_here_say_when_what_and_which_seed_and_are_unique(tmp_path):
     ids = set()
     for _ in range(3):
-        folder, _ = runs._open(None, {"dataset": "data/my clicks.csv", "seed": "7"}, tmp_path, "_02")
+        folder, _ = runner._open(None, {"dataset": "data/my clicks.csv", "seed": "7"}, tmp_path, "_02")
         folder.mkdir()
         ids.add(folder.name)
     assert len(ids) == 3
@@ -188,7 +188,7 @@ def test_ids_made_here_say_when_what_and_which_seed_and_are_unique(tmp_path):
 
 def test_a_process_that_dies_is_a_failed_chapter_with_a_reason(tmp_path):
     write(tmp_path / "notebooks", "01_dies", "import os\nos.kill(os.getppid(), 9)\nos._exit(1)")
-    folder = runs.run(out=tmp_path / "runs", notebooks=tmp_path / "notebooks", stream=io.StringIO())
+    folder = runner.run(out=tmp_path / "runs", notebooks=tmp_path / "notebooks", stream=io.StringIO())
     error = manifests.read(folder)["chapters"][0]["error"]
     assert error["cell"] == 3 and "killed by signal 9" in error["message"]
     assert "killed by signal 9" in (folder / "index.html").read_text()
@@ -201,7 +201,7 @@ def test_ctrl_c_keeps_what_is_finished_stops_the_kernels_and_the_run_is_taken_up
     program = """if True:
         import sys
         from pathlib import Path
-        from recsys_kit import chapters
+        from recsys_kit.runs import chapters
         chapters.FOLDER = Path("notebooks").absolute()
         from recsys_kit.__main__ import main
         sys.exit(main(sys.argv[1:]))"""
@@ -209,7 +209,9 @@ def test_ctrl_c_keeps_what_is_finished_stops_the_kernels_and_the_run_is_taken_up
     started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     said = ""
     while "01_quick" not in said or "done in" not in said:
-        said += started.stdout.readline()
+        line = started.stdout.readline()
+        assert line, f"the run ended too early, after saying: {said}"
+        said += line
     family = wait_for_kernel(started.pid)
     started.send_signal(signal.SIGINT)
     said += started.communicate(timeout=60)[0]
@@ -238,7 +240,7 @@ def test_a_run_with_a_seed_is_reproduced_and_a_changed_number_is_seen(tmp_path):
     write(tmp_path / "notebooks", "01_reads", f'import os\nrecord("read", 0.5 + os.path.getsize({str(tmp_path / "size")!r}))\n'
           + GOOD.format("__import__('time').time()").split("\n", 1)[1])
     (tmp_path / "size").write_text("")
-    first = runs.run(given={"seed": "4"}, out=tmp_path / "runs", notebooks=tmp_path / "notebooks", stream=io.StringIO())
+    first = runner.run(given={"seed": "4"}, out=tmp_path / "runs", notebooks=tmp_path / "notebooks", stream=io.StringIO())
     (tmp_path / "size").write_text("x")
     second = reproduce(first, notebooks=tmp_path / "notebooks", stream=io.StringIO())
     assert second.name == f"{first.name}-again"

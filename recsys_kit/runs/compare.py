@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys_kit import manifest as manifests
-from recsys_kit import runs
-from recsys_kit.chapters import UsageError, find
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs import runner
+from recsys_kit.runs.chapters import UsageError, find
 
 COLUMNS = ("what", "chapter", "name", "first", "second", "relative")
 TIMINGS = ("s", "ms", "seconds", "minutes", "MB", "MiB", "GB", "GiB")  # units of what is never the same twice
@@ -67,7 +67,7 @@ def reproduce(folder: Path, *, jobs: int | None = None, notebooks: Path | None =
     while (folder.parent / name).exists():
         number += 1
         name = f"{folder.name}-again-{number}"
-    return runs.run([there[notebook] for notebook in recorded], manifest["parameters"], recorded=recorded, run_id=name,
+    return runner.run([there[notebook] for notebook in recorded], manifest["parameters"], recorded=recorded, run_id=name,
                     out=folder.parent, jobs=jobs, stream=stream)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from recsys_kit import manifest as manifests
+from recsys_kit.runs import manifest as manifests
 
 PAGE = Path(__file__).with_name("report_page.html.j2")
 PICTURES = 2  # of a chapter without cells tagged `main-picture`

@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from recsys_kit.worker import without_paths
+from recsys_kit.runs.worker import without_paths
 
 
 def test_folders_of_the_machine_are_named_by_what_they_are():
-    kit = Path(__file__).resolve().parents[1]
+    kit = Path(__file__).resolve().parents[2]
     assert without_paths(f"{sys.prefix}/lib/x.py") == "<environment>/lib/x.py"
     assert without_paths(f"'{kit}'") in ("'<kit>'", "'.'")
     assert without_paths(f"{kit}/recsys_kit/schema.py:3") == "<kit>/recsys_kit/schema.py:3"

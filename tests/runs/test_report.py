@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from recsys_kit import manifest as manifests
-from recsys_kit import report
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs import report
 
 PNG = ["iVBORw0KGgoA", "iVBORw0KGgoB", "iVBORw0KGgoC"]
 

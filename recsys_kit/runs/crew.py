@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from recsys_kit import manifest as manifests
-from recsys_kit.chapters import Chapter
-from recsys_kit.progress import Progress
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs.chapters import Chapter
+from recsys_kit.runs.progress import Progress
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Crew:
             "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1"}
         with manifests.part(self.folder, chapter.path.name, "log").open("wb") as log:
             # A session of its own: Ctrl-C reaches the runner alone, which then stops its children in good order.
-            process = subprocess.Popen([sys.executable, "-m", "recsys_kit.worker"], stdin=subprocess.PIPE,
+            process = subprocess.Popen([sys.executable, "-m", "recsys_kit.runs.worker"], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=log, bufsize=0, env=environment, start_new_session=True)
         child = _Child(chapter.path.stem, entry, process, time.monotonic())
         self.children.append(child)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from recsys_kit.progress import Progress
+from recsys_kit.runs.progress import Progress
 
 
 class Terminal(io.StringIO):

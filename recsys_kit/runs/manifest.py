@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from recsys_kit import __version__
-from recsys_kit.chapters import Chapter, UsageError
+from recsys_kit.runs.chapters import Chapter, UsageError
 
 LEDGER = ("chapter", "dataset", "seed", "name", "value", "unit")
 CLAIMS = ("chapter", "dataset", "seed", "claim", "verdict")
@@ -25,7 +25,7 @@ FINGERPRINTS = ("fingerprint", "split_fingerprint")  # names under which chapter
 BUDGET = 12  # seconds a chapter may take before the run says so
 # One thread each: sums come out in the same order everywhere, and chapters run side by side without crowding.
 THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def threads() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Runs one notebook through papermill in a process of its own: ``python -m recsys_kit.worker``, called by `runs`.
+"""Runs one notebook through papermill in a process of its own: ``python -m recsys_kit.runs.worker``, called by `runs`.
 
 Standard input gives the job as JSON; standard output tells how it goes, one JSON object a line:
 ``{"cell": 4, "cells": 31}`` before each code cell (cell 32 of 31: its page is being written), at the end
@@ -116,7 +116,7 @@ def tidy(nb, name: str) -> None:
 def without_paths(text: str) -> str:
     """``text`` with folders of this machine named by what they are: the kit's folder, the environment, home."""
     text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "<cell>", text)
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[2]
     for folder, word in ((sys.prefix, "<environment>"), (sys.base_prefix, "<python>"), (here, "<kit>"), (Path.cwd(), "."),
                          (Path.home(), "~")):
         if str(folder) != "/":

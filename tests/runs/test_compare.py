@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from recsys_kit import manifest as manifests
-from recsys_kit.chapters import UsageError
-from recsys_kit.compare import compare, same_results, told
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs.chapters import UsageError
+from recsys_kit.runs.compare import compare, same_results, told
 
 LEDGER = "chapter,dataset,seed,name,value,unit\n01,market,0,gini,0.5,\n01,market,0,fingerprint,abc,\n01,market,0,took,1.5,seconds\n"
 CLAIMS = "chapter,dataset,seed,claim,verdict\n01,market,0,the tail is long,holds\n"

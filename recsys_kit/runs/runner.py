@@ -13,11 +13,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recsys_kit import manifest as manifests
-from recsys_kit import report
-from recsys_kit.chapters import Chapter, UsageError, find
-from recsys_kit.crew import Crew
-from recsys_kit.progress import Progress
+from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs import report
+from recsys_kit.runs.chapters import Chapter, UsageError, find
+from recsys_kit.runs.crew import Crew
+from recsys_kit.runs.progress import Progress
 
 OUT = Path("runs")
 

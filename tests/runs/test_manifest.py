@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from recsys_kit import manifest as manifests
+from recsys_kit.runs import manifest as manifests
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from recsys_kit import chapters
-from recsys_kit.chapters import UsageError
+from recsys_kit.runs import chapters
+from recsys_kit.runs.chapters import UsageError
 
 PARAMETERS = """dataset = "market"  # str: a name
 columns = {}         # dict
