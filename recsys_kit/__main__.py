@@ -1,4 +1,4 @@
-"""The command line: ``python -m recsys_kit COMMAND``. Mistakes of the person typing get one line and exit status 2."""
+"""The command line: ``python -m recsys_kit COMMAND``. Mistakes of the person typing get a clear word and exit status 2."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 def _complain(message) -> int:
-    print(f"recsys_kit: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"recsys_kit: {message}", file=sys.stderr)
     return 2
 
 

@@ -32,6 +32,7 @@ class Entry:
     a set without one must be got by hand, as ``by_hand`` says. ``sha256`` is that of the first file of the first way.
     ``fingerprint`` is that of the parsed tables; empty where no copy was at hand. ``complete`` is False for a published
     subset or sample: another edition of it is loaded with a warning, where another edition of a whole set is refused.
+    ``not_products`` are item ids that stand for postage, fees and corrections.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Entry:
     by_hand: str = ""
     fingerprint: str = ""
     complete: bool = True
+    not_products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ SETS = {entry.name: entry for entry in (
         first_line="InvoiceNo,StockCode,Description", reader=readers.online_retail,
         fingerprint="bb39510787f46aef745e17fd2a68dc56f1ad9bf24edaee7fe957b7aa0a07bf35",
         traps=("135,080 rows have no customer", "9,288 rows are cancellations",
-               "postage, fees and manual corrections are booked as items")),
+               "postage, fees and manual corrections are booked as items"),
+        not_products=("POST", "DOT", "M", "m", "C2", "D", "S", "B", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS")),
     Entry(
         name="retailrocket", title="RetailRocket: views, carts and purchases of a web shop, May to September 2015",
         size="2,756,101 events, 1,407,580 users, 235,061 items", licence="CC BY-NC-SA 4.0",
@@ -246,7 +249,7 @@ def _load_set(item: Entry) -> Dataset:
     if source is None:
         raise DataError(not_here(item, problems))
     tables = cache.cached(item.name, source.where, source.parts, lambda: parse(item, source))
-    return Dataset(item.name, **tables)
+    return Dataset(item.name, **tables, not_products=item.not_products)
 
 
 def parse(item: Entry, source: Source) -> dict[str, pd.DataFrame]:

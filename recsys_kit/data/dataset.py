@@ -22,6 +22,7 @@ class Dataset:
     items, users : one row per item (user), or None where the source has none.
     exposures : one row per shown item, or None.
     truth : everything true about a simulated market (`recsys_kit.data.market.Truth`), None for real data.
+    not_products : ids of items that are no products (postage, fees); `prepare.clean` takes them out where it is told so.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Dataset:
     users: pd.DataFrame | None = None
     exposures: pd.DataFrame | None = None
     truth: Any = None
+    not_products: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
