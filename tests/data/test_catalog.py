@@ -59,13 +59,14 @@ def test_online_retail_counts_as_published(real_data):
     assert events["user_id"].isna().sum() == 135_080 and returned.sum() == 9_288
     assert events["quantity"].where(~returned, -events["quantity"]).sum() == 5_176_450
 
+    assert (str(events["timestamp"].min()), str(events["timestamp"].max())) == ("2010-12-01 08:26:00", "2011-12-09 12:50:00")
+
 
 def test_postage_and_fees_of_online_retail_come_with_it_and_are_as_many_as_the_card_says(real_data):
     data = load("online-retail")
     assert "POST" in data.not_products and data.events["item_id"].isin(data.not_products).sum() == 2_916
     assert set(data.not_products) <= set(data.items["item_id"])
     assert "2,916 rows" in (CARDS / "online-retail.md").read_text("utf-8")
-    assert (str(events["timestamp"].min()), str(events["timestamp"].max())) == ("2010-12-01 08:26:00", "2011-12-09 12:50:00")
 
 
 def test_a_cut_copy_of_a_whole_set_is_refused(real_data, data):
