@@ -7,7 +7,7 @@
 
 SHELL = /bin/sh
 .DEFAULT_GOAL = help
-.PHONY: help course test lab reproduce bench
+.PHONY: help course test lab outputs reproduce bench
 
 # Handed over as environment variables: the shell then needs no quoting of JSON or of spaces.
 export DATASET COLUMNS SEED MAX_USERS RUN JOBS PYTHON
@@ -36,6 +36,12 @@ test: .venv/.ready ## check everything: unit tests, exercises both ways, chapter
 
 lab: .venv/.ready ## open JupyterLab on the chapters
 	@$(PY) -m jupyter lab notebooks
+
+outputs: .venv/.ready ## for maintainers: run chapters and solutions anew and store their outputs; write the exercises
+	@$(PY) -m jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False \
+	  --log-level=ERROR notebooks/[0-9]*.ipynb notebooks/solutions/*.ipynb
+	@rm -f notebooks/ledger-*.csv notebooks/claims-*.csv notebooks/solutions/ledger-*.csv notebooks/solutions/claims-*.csv
+	@$(PY) -m recsys_kit exercises
 
 reproduce: .venv/.ready ## run again from a run's manifest and show every difference (RUN=runs/<id>)
 	@$(PY) -m recsys_kit reproduce "$${RUN:?which run? make reproduce RUN=runs/<id>}"

@@ -58,7 +58,6 @@ def test_online_retail_counts_as_published(real_data):
     returned = events["behaviour"] == "return"
     assert events["user_id"].isna().sum() == 135_080 and returned.sum() == 9_288
     assert events["quantity"].where(~returned, -events["quantity"]).sum() == 5_176_450
-
     assert (str(events["timestamp"].min()), str(events["timestamp"].max())) == ("2010-12-01 08:26:00", "2011-12-09 12:50:00")
 
 
