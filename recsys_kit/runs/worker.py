@@ -14,21 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-# The page of a chapter: nbconvert's own, without the scripts it would fetch (widgets, diagrams), with a way back.
-# MathJax stays, and nothing waits for it: without a network the formulas are shown as they were typed.
-PAGE = """{% extends 'lab/index.html.j2' %}
-{% from 'mathjax.html.j2' import mathjax %}
-{% block html_head_js_mathjax %}{{ mathjax(resources.mathjax_url) | replace('<script src', '<script async src') }}{% endblock %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block html_head_css %}<style>
-body.jp-Notebook { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-.kit-back { font: 14px system-ui, sans-serif; } .kit-back a { color: #2f5d8a; text-decoration: none; }
-.jp-OutputArea-output img { max-width: 100%; height: auto; }
-</style>{% endblock %}
-{% block body_header %}{{ super() }}<p class="kit-back"><a href="index.html">&larr; all chapters of this run</a></p>{% endblock %}
-"""
-
+from recsys_kit.runs.page import to_html
 
 def main() -> None:
     job = json.loads(sys.stdin.read())
@@ -122,15 +108,6 @@ def without_paths(text: str) -> str:
         if str(folder) != "/":
             text = re.sub(rf"{re.escape(str(folder))}(?![\w.-])", word, text)
     return text
-
-
-def to_html(nb, name: str) -> str:
-    """The notebook as one HTML page, pictures inside."""
-    import nbconvert
-
-    page, _ = nbconvert.HTMLExporter(raw_template=PAGE, embed_images=True).from_notebook_node(
-        nb, resources={"metadata": {"name": Path(name).stem.replace("_", " ")}})
-    return page
 
 
 if __name__ == "__main__":
