@@ -138,6 +138,15 @@ def coerce_exposures(table: pd.DataFrame, now: pd.Timestamp | None = None) -> pd
     return table
 
 
+def require_size(events: pd.DataFrame, *, users: int = 4, items: int = 2, instants: int = 4) -> None:
+    """Raise one `SchemaError` where a log is too small, or too uniform, for what is to be shown with it."""
+    for column, least, name in ((USER, users, "users"), (ITEM, items, "items"), (TIME, instants, "different times")):
+        there = events[column].nunique()
+        if there < least:
+            raise SchemaError(f"column '{column}': {there:,} {name} in {len(events):,} events; at least {least} are needed here.\n"
+                              f"To mend it: take a larger log, or look whether cleaning or the column mapping lost the rows")
+
+
 def validate_events(events: pd.DataFrame) -> pd.DataFrame:
     """Check that events are fit for a model, and return them. Raises `SchemaError`; drops nothing.
 

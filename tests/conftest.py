@@ -1,6 +1,7 @@
 """Shared by all tests: where the real data is, and a small market."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("no real data: set RECSYS_KIT_DATA to the folder that holds it")
     return Path(folder).resolve()
+
+
+def hears_ctrl_c() -> None:
+    """For ``Popen(preexec_fn=...)``: a shell that starts a job in the background has its children ignore SIGINT, tests too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from recsys_kit.schema import BEHAVIOURS, SchemaError, coerce_events, coerce_exposures, coerce_ids, coerce_items, validate_events
+from recsys_kit.schema import (
+    BEHAVIOURS, SchemaError, coerce_events, coerce_exposures, coerce_ids, coerce_items, require_size, validate_events)
 
 
 def events(**columns) -> pd.DataFrame:
@@ -72,6 +73,15 @@ def test_values_no_model_can_learn_from_are_refused(columns, words):
 def test_an_empty_table_is_refused():
     with pytest.raises(SchemaError, match="no rows"):
         validate_events(events().head(0))
+
+
+@pytest.mark.parametrize(("least", "words"), [({"users": 4}, "3 users"), ({"items": 4}, "3 items"),
+                                              ({"instants": 2}, "1 different times")])
+def test_a_log_too_small_for_its_use_is_refused(least, words):
+    enough = {"users": 3, "items": 3, "instants": 1}
+    require_size(coerce_events(events()), **enough)
+    with pytest.raises(SchemaError, match=words):
+        require_size(coerce_events(events()), **enough | least)
 
 
 def test_only_the_first_three_bad_rows_are_shown():

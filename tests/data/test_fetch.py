@@ -20,6 +20,7 @@ from recsys_kit import load
 from recsys_kit.data import catalog
 from recsys_kit.data.fetch import download, fetch
 from recsys_kit.data.sources import DataError
+from tests.conftest import hears_ctrl_c
 
 ROWS = "timestamp,visitorid,event,itemid,transactionid\n" + "".join(
     f"{1433221332117 + i * 1000},{i * 7919 % 1000},view,{i * 104729 % 5000},\n" for i in range(20_000))
@@ -277,7 +278,7 @@ def start(server, tmp_path, processes=1, **options):
     for old in [*tmp_path.glob("ready-*"), *tmp_path.glob("go")]:
         old.unlink()
     runs = [subprocess.Popen([sys.executable, "-c", SCRIPT, json.dumps(options)], env=environment, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(processes)]
+                             preexec_fn=hears_ctrl_c, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(processes)]
     wait(lambda: len(list(tmp_path.glob("ready-*"))) == processes)
     (tmp_path / "go").touch()
     return runs if processes > 1 else runs[0]

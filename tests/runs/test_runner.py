@@ -19,6 +19,7 @@ from recsys_kit.runs import manifest as manifests
 from recsys_kit.runs import runner
 from recsys_kit.runs.chapters import UsageError, find
 from recsys_kit.runs.compare import compare, reproduce, same_results
+from tests.conftest import hears_ctrl_c
 
 PARAMETERS = 'dataset = "market"\ncolumns = {}\nseed = 0\nmax_users = 0'
 SETUP = ('from recsys_kit.notebook import check, record, setup\n'
@@ -206,7 +207,7 @@ def test_ctrl_c_keeps_what_is_finished_stops_the_kernels_and_the_run_is_taken_up
         from recsys_kit.__main__ import main
         sys.exit(main(sys.argv[1:]))"""
     command = [sys.executable, "-c", program, "course", "--run", "cut", "--jobs", "2"]
-    started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c)
     said = ""
     while "01_quick" not in said or "done in" not in said:
         line = started.stdout.readline()
