@@ -29,7 +29,7 @@ course: .venv/.ready ## run every chapter (DATASET=, COLUMNS=, SEED=, MAX_USERS=
 
 test: .venv/.ready ## check everything: unit tests, exercises both ways, chapters with other seeds and data, stored outputs
 	@status=0; \
-	$(PY) -m pytest -rfEs -n2 --dist=loadfile tests || status=1; \
+	$(PY) -m pytest -rfEs -n2 --dist=loadfile --doctest-modules tests recsys_kit || status=1; \
 	echo "Stored outputs against fresh ones (nbval):"; \
 	$(PY) -m pytest -rfEs -n2 --dist=loadfile --nbval --nbval-current-env notebooks/[0-9]*.ipynb notebooks/solutions || status=1; \
 	exit $$status

@@ -7,7 +7,8 @@ import pandas as pd
 
 from recsys_kit.data.describe import sessions
 from recsys_kit.schema import (
-    BEHAVIOUR, BEHAVIOURS, CATEGORY, ITEM, PRICE, PURCHASE, QUANTITY, RETURN, TIME, USER, SchemaError, validate_events)
+    BEHAVIOUR, BEHAVIOURS, CATEGORY, ITEM, PRICE, PURCHASE, QUANTITY, RETURN, TIME, USER, SchemaError,
+    coerce_items, moment, validate_events)
 
 DAY = pd.Timedelta(days=1)
 
@@ -32,11 +33,14 @@ def user_features(events: pd.DataFrame, *, items: pd.DataFrame | None = None, at
     ``category_<name>``       share of events by category
     ========================  ==============================================================================
 
-    Shares of one group sum to 1 per user. Raises `SchemaError` (see `schema.validate_events`).
+    Shares of one group sum to 1 per user (of categories to 0 for a user who only returned things). Raises `SchemaError` (see
+    `schema.validate_events` and `coerce_items`).
     """
     events = validate_events(events)
+    items = None if items is None else coerce_items(items)
+    at = moment(at)
     if at is not None:
-        late = events[TIME] >= pd.Timestamp(at)
+        late = events[TIME] >= at
         if late.any():
             raise SchemaError(f"column '{TIME}': {late.sum():,} of {len(events):,} events are not before at={at}; features would "
                               f"know the future.\nTo mend it: pass events[events.timestamp < at], or the training side of a split")
@@ -51,10 +55,10 @@ def user_features(events: pd.DataFrame, *, items: pd.DataFrame | None = None, at
 
 def activity(events: pd.DataFrame, at=None) -> pd.DataFrame:
     """Recency, frequency and spend (the RFM of direct marketing; Hughes, 1994), number of events and session length."""
-    moment = events[TIME].max() if at is None else pd.Timestamp(at)
+    now = events[TIME].max() if at is None else moment(at)
     rows = events.assign(session=sessions(events))
     by_user = rows.groupby(USER)
-    table = pd.DataFrame({"recency_days": (moment - by_user[TIME].max()) / DAY, "events": by_user.size(),
+    table = pd.DataFrame({"recency_days": (now - by_user[TIME].max()) / DAY, "events": by_user.size(),
                           "frequency": by_user["session"].nunique()})
     table["session_length"] = table["events"] / table["frequency"]
     if PRICE in events:
@@ -66,18 +70,19 @@ def activity(events: pd.DataFrame, at=None) -> pd.DataFrame:
 def price_level(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.DataFrame | None:
     """Does the user pick the dear or the cheap things of a category? Mean price percentile of the touched items, 0 to 1.
 
-    The price of an item is that of ``items``, else its median price in the events. None where no price is known; a user
-    whose items have no price gets the middle, 0.5.
+    The price of an item is that of ``items``, else its median price in the events; of n prices in a category the i-th lies at
+    ``(i - 1/2) / n``, so an item alone in its category is in the middle, as is a user whose items have no price. None where no
+    price is known at all.
     """
-    if items is not None and PRICE in items:
-        price = items.set_index(ITEM)[PRICE]
-    elif PRICE in events:
-        price = events.groupby(ITEM)[PRICE].median()
-    else:
+    known = [table for table in (None if items is None or PRICE not in items else items.set_index(ITEM)[PRICE],
+                                 events.groupby(ITEM)[PRICE].median() if PRICE in events else None) if table is not None]
+    if not known:
         return None
+    price = known[0] if len(known) == 1 else known[0].combine_first(known[1].set_axis(known[1].index.astype("str")))
     group = _categories(price.index.to_series(), items, level=None) if items is not None and CATEGORY in items else \
         pd.Series("all", index=price.index)
-    percentile = price.groupby(group.to_numpy()).rank(pct=True)
+    in_group = price.groupby(group.to_numpy())
+    percentile = (in_group.rank() - 0.5) / in_group.transform("count")
     of_event = events[ITEM].map(percentile).astype("float64")
     return of_event.groupby(events[USER]).mean().fillna(0.5).rename("price_level").to_frame()
 

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from recsys_kit.schema import (
-    BEHAVIOUR, ITEM, PRICE, PURCHASE, QUANTITY, RETURN, TIME, USER, SchemaError, coerce_events, require_columns)
+    BEHAVIOUR, ITEM, PRICE, PURCHASE, QUANTITY, RETURN, TIME, USER, SchemaError, coerce_events)
 
 REASON = "reason"
 
@@ -36,7 +36,8 @@ def clean(events: pd.DataFrame, *, duplicate_key: Sequence[str] | None = None, o
 
     events : an events table as it came (`schema.coerce_events` must accept it).
     duplicate_key : columns that make two rows the same; None: all of them. The first of equal rows stays.
-    outliers : ``"tukey"`` or ``"mad"`` (see `fences`): a purchase whose log quantity or log price lies outside goes. None: keep.
+    outliers : ``"tukey"`` or ``"mad"`` (see `fences`): a purchase whose log quantity or log price lies outside goes; the report
+        says where a rule cannot tell. None: keep.
     not_products : item ids that stand for postage, fees, corrections.
 
     A return cancels the latest earlier purchase by the same user of the same item in the same quantity; both go. A return
@@ -45,26 +46,30 @@ def clean(events: pd.DataFrame, *, duplicate_key: Sequence[str] | None = None, o
     A row whose price is missing is kept: unknown is not zero. Raises `SchemaError` for a table of the wrong shape.
     """
     events = coerce_events(events)
-    reason = pd.Series("", index=np.arange(len(events)))
-    steps = [("no user id", lambda rows: rows[USER].isna()),
-             ("no item id", lambda rows: rows[ITEM].isna()),
-             ("no product", lambda rows: rows[ITEM].isin(list(not_products)))]
-    steps += [(f"{column} not above zero", lambda rows, column=column: rows[column] <= 0)
-              for column in (QUANTITY, PRICE) if column in events]
-    steps += [("duplicate", lambda rows: rows.duplicated(duplicate_key)),
-              ("cancelled purchase", _cancelled),
-              ("return", lambda rows: rows[BEHAVIOUR] == RETURN)]
-    if outliers:
-        steps += [(f"{column} outlier ({outliers})", lambda rows, column=column: _outlying(rows, column, outliers))
-                  for column in (QUANTITY, PRICE) if column in events]
-    report, left = [], np.ones(len(events), dtype=bool)
-    for name, find in steps:
+    reasons, left, report = np.full(len(events), "", dtype=object), np.ones(len(events), dtype=bool), []
+
+    def take_out(reason: str, find) -> None:
         places = np.flatnonzero(left)
-        gone = places[find(events.iloc[places]).to_numpy(dtype=bool)]
-        reason.iloc[gone], left[gone] = name, False
-        report.append((name, len(gone), int(left.sum())))
+        gone = places[np.asarray(find(events.iloc[places]), dtype=bool)]
+        reasons[gone], left[gone] = reason, False
+        report.append((reason, len(gone), int(left.sum())))
+
+    take_out("no user id", lambda rows: rows[USER].isna())
+    take_out("no item id", lambda rows: rows[ITEM].isna())
+    take_out("no product", lambda rows: rows[ITEM].isin(list(not_products)))
+    numbers = [column for column in (QUANTITY, PRICE) if column in events]
+    for column in numbers:
+        take_out(f"{column} not above zero", lambda rows, column=column: rows[column] <= 0)
+    take_out("duplicate", lambda rows: rows.duplicated(duplicate_key))
+    take_out("cancelled purchase", _cancelled)
+    take_out("return", lambda rows: rows[BEHAVIOUR] == RETURN)
+    for column in numbers if outliers else ():
+        low, high = _log_fences(events[left], column, outliers)
+        told = outliers if np.isfinite(high) else f"{outliers}: cannot tell, most values are equal"
+        take_out(f"{column} outlier ({told})", lambda rows, column=column, low=low, high=high: (
+            (rows[BEHAVIOUR] == PURCHASE) & rows[column].notna() & ~np.log(rows[column]).between(low, high)))
     table = pd.DataFrame(report, columns=[REASON, "rows", "left"]).set_index(REASON)
-    return Cleaned(events[left], events[~left].assign(**{REASON: reason[~left].to_numpy()}), table)
+    return Cleaned(events[left], events[~left].assign(**{REASON: reasons[~left]}), table)
 
 
 def _cancelled(rows: pd.DataFrame) -> pd.Series:
@@ -93,7 +98,7 @@ def fences(values, rule: str) -> tuple[float, float]:
     ``"mad"``: ``|0.6745 (x - median) / MAD| <= 3.5`` (Iglewicz and Hoaglin, 1993).
     ``"zscore"``: ``mean +- 3 standard deviations``, here to show why it fails: the outlier widens the fence that should stop it.
 
-    Where more than half of the values are equal (IQR or MAD is zero) nothing can be called far: the bounds are infinite.
+    Where so many values are equal that the spread (IQR, MAD) is zero, these rules cannot tell what is far: the bounds are infinite.
     Missing values are ignored. Raises ValueError for an unknown rule or no value at all.
 
     >>> fences([1, 2, 3, 4, 1000], "tukey"), fences([1, 2, 3, 4, 1000], "zscore")[1] > 1000
@@ -119,13 +124,10 @@ def fences(values, rule: str) -> tuple[float, float]:
     return (float(below), float(above)) if spread > 0 else (-np.inf, np.inf)
 
 
-def _outlying(rows: pd.DataFrame, column: str, rule: str) -> pd.Series:
-    bought = (rows[BEHAVIOUR] == PURCHASE) & rows[column].notna()
-    if not bought.any():
-        return pd.Series(False, index=rows.index)
-    logs = np.log(rows[column].where(bought & (rows[column] > 0)))
-    low, high = fences(logs[bought], rule)
-    return bought & ~logs.between(low, high)
+def _log_fences(rows: pd.DataFrame, column: str, rule: str) -> tuple[float, float]:
+    """Fences for the logarithm of what was bought; open where nothing was."""
+    bought = rows.loc[(rows[BEHAVIOUR] == PURCHASE) & rows[column].gt(0), column]
+    return fences(np.log(bought), rule) if len(bought) else (-np.inf, np.inf)
 
 
 SCALERS = {"zscore": StandardScaler, "minmax": MinMaxScaler}
@@ -135,9 +137,9 @@ def scale(train: pd.DataFrame, *others: pd.DataFrame, method: str = "zscore") ->
     """Scale feature tables with what the **first** one teaches; the others never influence the numbers.
 
     ``"zscore"``: ``(x - mean) / standard deviation``; ``"minmax"``: ``(x - min) / (max - min)``, so other tables may leave [0, 1].
-    A constant column becomes 0. Missing values stay missing. Returns the tables in order, same index and columns.
-    Raises `SchemaError` for columns that are not numbers (ids, times and names have no mean) or hold infinite values,
-    ValueError for an unknown method.
+    A column that is constant in the first table is only shifted, so it becomes 0 there. Missing values stay missing.
+    Returns the tables in order, same index and columns. Raises `SchemaError` for columns that are not numbers (ids, times and
+    names have no mean) or hold infinite values, ValueError for an unknown method.
 
     >>> scale(pd.DataFrame({"x": [0.0, 2.0]}), pd.DataFrame({"x": [4.0]}))[1]["x"].tolist()
     [3.0]
@@ -145,7 +147,10 @@ def scale(train: pd.DataFrame, *others: pd.DataFrame, method: str = "zscore") ->
     if method not in SCALERS:
         raise ValueError(f"no scaling {method!r}; there are {', '.join(map(repr, SCALERS))}")
     for table in (train, *others):
-        require_columns(table, train.columns, "features")
+        missing = [column for column in train.columns if column not in table.columns]
+        if missing or table.empty:
+            what = f"no column {missing[0]!r}" if missing else "a table has no rows"
+            raise SchemaError(f"features: {what}.\nTo mend it: make all tables with the same features, of at least one user each")
         for column in train.columns:
             if not pd.api.types.is_numeric_dtype(table[column]):
                 raise SchemaError(f"column '{column}': {table[column].dtype} values cannot be scaled: an id, a time or a name "

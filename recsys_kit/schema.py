@@ -10,6 +10,7 @@ Readers coerce, so a raw table can be looked at and cleaned (``prepare.clean``);
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 USER, ITEM, BEHAVIOUR, TIME = "user_id", "item_id", "behaviour", "timestamp"
@@ -20,14 +21,17 @@ LIST, POSITION, PROPENSITY, CLICKED = "list_id", "position", "propensity", "clic
 VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATE, RETURN = BEHAVIOURS = (
     "view", "click", "favourite", "cart", "purchase", "rate", "return")
 
+BEHAVIOUR_TYPE = pd.CategoricalDtype(pd.Index(BEHAVIOURS, dtype="str"))
+TRUTHS = {"1": True, "true": True, "0": False, "false": False}
+
 ID_COLUMNS = (USER, ITEM, SESSION, LIST)
 EVENT_COLUMNS = (USER, ITEM, BEHAVIOUR, TIME)
 EVENT_OPTIONAL = (QUANTITY, PRICE, RATING, SESSION, SEQ)
-ITEM_COLUMNS = (ITEM,)
 EXPOSURE_COLUMNS = (USER, ITEM, LIST, POSITION, PROPENSITY, CLICKED, TIME)
 NUMERIC = (QUANTITY, PRICE, RATING, PROPENSITY)
 WHOLE = (SEQ, POSITION)
 
+NO_TIME = "remove these rows; an event without a time has no place in a history"
 EARLIEST = pd.Timestamp("1990-01-01")  # older than any web shop: an earlier time is a wrong unit or a default
 
 
@@ -62,11 +66,28 @@ def require_columns(table: pd.DataFrame, needed, kind: str) -> None:
 
 def coerce_ids(values: pd.Series) -> pd.Series:
     """Ids as text, missing ones as missing. Ids are names: ``007`` is not ``7``, and no mean is ever taken of them."""
-    if isinstance(values.dtype, pd.StringDtype):
-        return values.astype("str")
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # 17850.0 is a whole number that met a missing value on its way
+    if values.dtype == "str":
+        return values
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        names = coerce_ids(pd.Series(values.cat.categories))
+        return pd.Series(np.append(names, None)[values.cat.codes], index=values.index, name=values.name, dtype="str")
+    if pd.api.types.is_object_dtype(values):  # mixed: each value by its own kind, so that 7, 7.0 and "7" are one user
+        values = values.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
+    elif pd.api.types.is_float_dtype(values):  # 17850.0 is a whole number that met a missing value on its way
+        if (values.abs() > 2**53).any():
+            raise SchemaError(f"column '{values.name}': ids beyond 2**53 came as decimal numbers, and their last digits are lost.\n"
+                              f"To mend it: read this column as text")
+        if (values.dropna() % 1 == 0).all():
+            values = values.astype("Int64")
     return values.astype("string").astype("str")
+
+
+def moment(at) -> pd.Timestamp | None:
+    """A moment as a UTC timestamp without a zone, from anything `pandas.Timestamp` reads; None stays None."""
+    if at is None:
+        return None
+    at = pd.Timestamp(at)
+    return at.tz_convert("UTC").tz_localize(None) if at.tz is not None else at
 
 
 def coerce_time(table: pd.DataFrame, column: str = TIME, now: pd.Timestamp | None = None) -> pd.Series:
@@ -75,9 +96,9 @@ def coerce_time(table: pd.DataFrame, column: str = TIME, now: pd.Timestamp | Non
     Raises `SchemaError` for text that is no time, milliseconds, times before 1990 and times in the future
     (more than a day after ``now``).
     """
-    values = table[column]
+    values = table[column].infer_objects()
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        refuse(table, values.isna(), column, "missing time", "remove these rows; an event without a time has no place in a history")
+        refuse(table, values.isna(), column, "missing time", NO_TIME)
         refuse(table, values.abs() > 1e11, column, "numbers too large for unix seconds (milliseconds or finer?)",
                f"divide them first: table['{column}'] //= 1000")
         times = pd.to_datetime(values, unit="s")
@@ -99,6 +120,8 @@ def _coerce_numbers(table: pd.DataFrame) -> dict[str, pd.Series]:
             numbers = pd.to_numeric(table[column], errors="coerce")
             refuse(table, numbers.isna() & table[column].notna(), column, "not a number",
                    "write numbers with a point and without units")
+            if column in WHOLE:
+                refuse(table, numbers.isna() | (numbers % 1 != 0), column, "no whole number", "number all rows with 1, 2, 3, ...")
             columns[column] = numbers.astype("float64" if column in NUMERIC else "int64")
     return columns
 
@@ -114,15 +137,16 @@ def coerce_events(table: pd.DataFrame, now: pd.Timestamp | None = None) -> pd.Da
     columns = {column: coerce_ids(table[column]) for column in ID_COLUMNS if column in table.columns}
     unknown = ~table[BEHAVIOUR].isin(BEHAVIOURS)
     refuse(table, unknown, BEHAVIOUR, "unknown behaviour", f"use one of {', '.join(BEHAVIOURS)}")
-    columns[BEHAVIOUR] = table[BEHAVIOUR].astype(pd.CategoricalDtype(BEHAVIOURS))
+    columns[BEHAVIOUR] = table[BEHAVIOUR].astype(BEHAVIOUR_TYPE)
     columns[TIME] = coerce_time(table, now=now)
     return table.assign(**columns, **_coerce_numbers(table))
 
 
 def coerce_items(table: pd.DataFrame) -> pd.DataFrame:
     """The items table: ``item_id`` text and unique, ``category`` a path with '/', ``price`` float64. Raises `SchemaError`."""
-    require_columns(table, ITEM_COLUMNS, "items")
-    table = table.assign(**{ITEM: coerce_ids(table[ITEM])}, **_coerce_numbers(table))
+    require_columns(table, (ITEM,), "items")
+    texts = {column: table[column].astype("string").astype("str") for column in (CATEGORY, TITLE) if column in table}
+    table = table.assign(**{ITEM: coerce_ids(table[ITEM])}, **texts, **_coerce_numbers(table))
     refuse(table, table[ITEM].isna(), ITEM, "missing id", "give every item an id")
     refuse(table, table[ITEM].duplicated(), ITEM, "the same item twice", "keep one row per item")
     return table
@@ -131,8 +155,11 @@ def coerce_items(table: pd.DataFrame) -> pd.DataFrame:
 def coerce_exposures(table: pd.DataFrame, now: pd.Timestamp | None = None) -> pd.DataFrame:
     """The exposures table: one row per shown item with its position (1 = top), propensity in (0, 1] and ``clicked``."""
     require_columns(table, EXPOSURE_COLUMNS, "exposures")
+    clicked = table[CLICKED].astype("string").str.lower().map(TRUTHS)
+    refuse(table, clicked.isna(), CLICKED, "neither yes nor no", "write 1 or 0, true or false")
     table = table.assign(**{c: coerce_ids(table[c]) for c in (USER, ITEM, LIST)}, **{TIME: coerce_time(table, now=now)},
-                         **_coerce_numbers(table), **{CLICKED: table[CLICKED].astype(bool)})
+                         **_coerce_numbers(table), **{CLICKED: clicked.astype(bool)})
+    refuse(table, table[POSITION] < 1, POSITION, "a position below 1", "count positions from 1, the top of the list")
     refuse(table, ~table[PROPENSITY].between(0, 1, inclusive="right"), PROPENSITY, "not a probability above zero",
            "log the probability with which the policy chose the item")
     return table
@@ -153,10 +180,13 @@ def validate_events(events: pd.DataFrame) -> pd.DataFrame:
     Asked beyond `coerce_events`: at least one row, no missing id, quantity above zero, no price below zero.
     """
     require_columns(events, EVENT_COLUMNS, "events")
-    if not isinstance(events[BEHAVIOUR].dtype, pd.CategoricalDtype) or events[TIME].dtype != "datetime64[s]":
+    texts = all(events[column].dtype == "str" for column in (USER, ITEM))
+    if not (texts and events[BEHAVIOUR].dtype == BEHAVIOUR_TYPE and events[TIME].dtype == "datetime64[s]"):
         events = coerce_events(events)
     if events.empty:
         raise SchemaError("events: the table has no rows.\nTo mend it: check the file, the filter before, or the split's cut.")
+    refuse(events, events[TIME].isna(), TIME, "missing time", NO_TIME)
+    refuse(events, events[BEHAVIOUR].isna(), BEHAVIOUR, "missing behaviour", f"use one of {', '.join(BEHAVIOURS)}")
     clean = "prepare.clean(events) removes such rows and reports them"
     for column in (USER, ITEM):
         refuse(events, events[column].isna(), column, "missing id", clean)

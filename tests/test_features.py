@@ -54,10 +54,37 @@ def test_items_outside_the_table_are_of_unknown_category():
 
 
 def test_the_price_level_is_the_percentile_within_the_category():
-    # of the two cars x is the dearer (percentile 1), y and z are alone in theirs (1)
-    assert price_level(EVENTS, ITEMS)["price_level"].to_dict() == {"a": 1, "b": 1, "c": 1}
+    # of the two cars w is the cheaper (1/4) and x the dearer (3/4); y and z are alone in theirs: the middle
+    assert price_level(EVENTS, ITEMS)["price_level"].to_dict() == {"a": pytest.approx(2 / 3), "b": 0.5, "c": 0.75}
     cheap = EVENTS.assign(item_id=["w", "w", "w", "z", "x", "w"])
-    assert price_level(cheap, ITEMS)["price_level"].to_dict() == {"a": 0.5, "b": 1, "c": 0.75}
+    assert price_level(cheap, ITEMS)["price_level"].to_dict() == {"a": 0.25, "b": 0.5, "c": 0.5}
+
+
+def test_an_item_without_a_price_of_its_own_takes_the_median_of_its_events():
+    prices = ITEMS.assign(price=[3.0, None, None, 1.0], category="all")
+    assert price_level(EVENTS, prices)["price_level"]["b"] == 7 / 8  # z at 9.0 is the dearest of four
+
+
+def test_items_are_met_whatever_type_their_ids_have():
+    events = EVENTS.assign(item_id=[10, 10, 9, 2, 10, 10])
+    items = pd.DataFrame({"item_id": [2, 9, 10], "category": ["a", "b", None]})
+    assert user_features(events, items=items).loc["a", ["category_b", "category_unknown"]].tolist() == pytest.approx([1 / 3, 2 / 3])
+    with pytest.raises(SchemaError, match="the same item twice"):
+        user_features(EVENTS, items=pd.concat([ITEMS, ITEMS]))
+
+
+def test_a_user_who_only_returned_things_has_no_category_share():
+    shares = category_shares(EVENTS.assign(behaviour=["view"] * 4 + ["return"] * 2), ITEMS)
+    assert shares.loc["c"].sum() == 0 and shares.loc["a"].sum() == pytest.approx(1)
+
+
+def test_a_user_without_any_priced_item_is_in_the_middle():
+    assert price_level(EVENTS.drop(columns="price"), ITEMS.assign(price=[3.0, 5.0, None, 1.0]))["price_level"]["b"] == 0.5
+
+
+def test_a_moment_with_a_zone_is_understood():
+    features = user_features(EVENTS, at="2024-01-09T01:00+01:00")
+    assert features["recency_days"].equals(user_features(EVENTS, at="2024-01-09")["recency_days"])
 
 
 def test_a_feature_knows_nothing_of_the_future():

@@ -45,6 +45,11 @@ def test_a_return_in_another_quantity_or_before_the_purchase_takes_no_purchase_w
     assert reasons(clean(table)) == {0: "return", 2: "return"}
 
 
+def test_a_purchase_and_its_return_in_one_instant_cancel_each_other_in_whatever_order_they_stand():
+    table = shop(("a", "x", "return", 1, 3, 2.0), ("a", "x", "purchase", 1, 3, 2.0))
+    assert reasons(clean(table)) == {0: "return", 1: "cancelled purchase"}
+
+
 def test_a_view_is_never_cancelled():
     table = shop(("a", "x", "view", 1, 1, 2.0), ("a", "x", "return", 2, 1, 2.0))
     assert reasons(clean(table)) == {1: "return"}
@@ -64,6 +69,25 @@ def test_outliers_go_by_the_named_rule_and_only_among_purchases():
     for rule in ("tukey", "mad"):
         assert clean(table, outliers=rule).removed["item_id"].tolist() == ["huge"]
     assert clean(table).removed.empty
+
+
+def test_where_most_values_are_equal_the_report_says_that_the_rule_cannot_tell():
+    table = shop(*[("a", f"i{n}", "purchase", n, 1.0, 2.0 + n) for n in range(9)], ("a", "z", "purchase", 9, 1e6, 5.0))
+    report = clean(table, outliers="mad").report
+    assert "quantity outlier (mad: cannot tell, most values are equal)" in report.index and "price outlier (mad)" in report.index
+
+
+def test_outliers_are_judged_on_the_log_scale():
+    prices = [float(2 ** n) for n in range(12)]  # evenly spread in the logarithm, far out without it
+    table = shop(*[("a", f"i{n}", "purchase", n, 1.0, price) for n, price in enumerate(prices)])
+    assert clean(table, outliers="tukey").removed.empty
+    assert fences(prices, "tukey")[1] < max(prices)
+
+
+def test_the_three_rules_by_hand():
+    assert fences([0, 1, 2, 3, 4], "tukey") == (1 - 3 * 2, 3 + 3 * 2)
+    assert fences([0, 1, 2, 3, 4], "mad") == pytest.approx((2 - 3.5 / 0.6745, 2 + 3.5 / 0.6745))
+    assert fences([0, 1, 2, 3, 4], "zscore") == pytest.approx((2 - 3 * np.sqrt(2), 2 + 3 * np.sqrt(2)))
 
 
 @pytest.mark.parametrize("rule", ["tukey", "mad"])
@@ -130,6 +154,8 @@ def test_columns_are_taken_by_name():
     assert scale(TRAIN, TRAIN[["c", "x"]])[1].equals(scale(TRAIN)[0])
     with pytest.raises(SchemaError, match="no column 'c'"):
         scale(TRAIN, TRAIN[["x"]])
+    with pytest.raises(SchemaError, match="no rows"):
+        scale(TRAIN, TRAIN.head(0))
 
 
 @pytest.mark.parametrize(("column", "words"), [(["a", "b", "c"], "cannot be scaled"), ([1.0, np.inf, 2.0], "infinite"),

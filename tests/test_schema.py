@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from recsys_kit.schema import (
-    BEHAVIOURS, SchemaError, coerce_events, coerce_exposures, coerce_ids, coerce_items, require_size, validate_events)
+    BEHAVIOURS, SchemaError, coerce_events, coerce_exposures, coerce_ids, coerce_items, moment, require_size, validate_events)
 
 
 def events(**columns) -> pd.DataFrame:
@@ -90,6 +90,39 @@ def test_only_the_first_three_bad_rows_are_shown():
     assert "w3" in str(error.value) and "w4" not in str(error.value)
 
 
+@pytest.mark.parametrize("behaviour", [pd.Categorical, list])
+@pytest.mark.parametrize("users", [["7", "7", "8", "9"], [7, 7, 8, 9], pd.Categorical([7.0, 7.0, 8.0, 9.0]), [7, 7.0, "8", 9]])
+def test_whatever_form_ids_and_behaviours_come_in_a_model_sees_the_common_one(behaviour, users):
+    given = events(user_id=users, behaviour=behaviour(["view", "purchase", "view", "return"]))
+    table = validate_events(given.assign(timestamp=pd.Timestamp("2024-01-01")))
+    assert table["behaviour"].cat.categories.tolist() == list(BEHAVIOURS)
+    assert table["user_id"].tolist() == ["7", "7", "8", "9"] and table["timestamp"].dtype == "datetime64[s]"
+
+
+def test_missing_times_and_behaviours_are_refused():
+    table = coerce_events(events())
+    for column, gap in (("timestamp", pd.NaT), ("behaviour", None)):
+        broken = table.copy()
+        broken.loc[0, column] = gap
+        with pytest.raises(SchemaError, match=f"{column}.*missing"):
+            validate_events(broken)
+
+
+def test_a_decimal_id_too_large_to_be_exact_is_refused():
+    with pytest.raises(SchemaError, match="last digits are lost"):
+        coerce_ids(pd.Series([1e20, None]))
+
+
+def test_a_moment_with_a_zone_is_read_in_utc():
+    assert moment("2024-01-01T02:00+02:00") == moment("2024-01-01") == pd.Timestamp("2024-01-01") and moment(None) is None
+
+
+@pytest.mark.parametrize("seq", [[1.5, 2, 3, 4], [1, None, 3, 4]])
+def test_an_order_is_whole_numbers(seq):
+    with pytest.raises(SchemaError, match="seq.*no whole number"):
+        coerce_events(events(seq=seq))
+
+
 def test_items_are_unique():
     with pytest.raises(SchemaError, match="the same item twice in 1 of 2 rows"):
         coerce_items(pd.DataFrame({"item_id": ["a", "a"]}))
@@ -100,4 +133,8 @@ def test_a_propensity_is_a_probability_above_zero():
                           "clicked": [0], "timestamp": ["2024-01-01"]})
     with pytest.raises(SchemaError, match="propensity"):
         coerce_exposures(table)
-    assert coerce_exposures(table.assign(propensity=0.2))["clicked"].dtype == bool
+    assert coerce_exposures(table.assign(propensity=0.2))["clicked"].tolist() == [False]
+    assert coerce_exposures(table.assign(propensity=0.2, clicked="False"))["clicked"].tolist() == [False]
+    for column, bad, words in (("clicked", "perhaps", "neither yes nor no"), ("position", 0, "below 1")):
+        with pytest.raises(SchemaError, match=words):
+            coerce_exposures(table.assign(propensity=0.2, **{column: [bad]}))

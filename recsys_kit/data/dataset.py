@@ -48,17 +48,19 @@ def fingerprint(*tables: pd.DataFrame | None) -> str:
     digest = hashlib.sha256()
     for table in tables:
         digest.update(b"none" if table is None else f"rows {len(table)}".encode())
-        for name in () if table is None else table.columns:
+        for place, name in enumerate(() if table is None else table.columns):
             digest.update(f"|{name}|".encode())
-            _add(digest, table[name])
+            _add(digest, table.iloc[:, place])
     return digest.hexdigest()
 
 
 def _add(digest, column: pd.Series) -> None:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("str")
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        values = column.to_numpy()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    values = column.to_numpy()
+    if values.dtype.kind in "biufmM":
         digest.update(values.dtype.str.encode())
         digest.update(np.ascontiguousarray(values).tobytes())
         return

@@ -7,7 +7,8 @@ import pandas as pd
 
 from recsys_kit.schema import (BEHAVIOUR, CART, CLICK, FAVOURITE, ITEM, PURCHASE, RATE, SESSION, TIME, USER, VIEW)
 
-SESSION_GAP = pd.Timedelta(minutes=30)  # the usual convention since Catledge & Pitkow (1995) measured 25.5 minutes
+# The usual convention; Catledge and Pitkow (1995) put it at 25.5 minutes, 1.5 standard deviations above the mean pause.
+SESSION_GAP = pd.Timedelta(minutes=30)
 FUNNEL = (VIEW, CLICK, FAVOURITE, CART, PURCHASE, RATE)
 
 
@@ -33,13 +34,7 @@ def top_share(counts, share: float = 0.01) -> float:
     0.5
     """
     x = np.sort(np.asarray(counts, dtype=float))[::-1]
-    return float(x[:max(1, round(share * x.size))].sum() / x.sum())
-
-
-def lorenz(counts) -> tuple[np.ndarray, np.ndarray]:
-    """Lorenz curve: share of the items (least popular first) against their share of all events; two arrays from 0 to 1."""
-    x = np.sort(np.asarray(counts, dtype=float))
-    return np.linspace(0, 1, x.size + 1), np.concatenate([[0.0], np.cumsum(x) / x.sum()])
+    return float(x[:max(1, round(share * x.size))].sum() / x.sum()) if x.sum() else 0.0
 
 
 def sessions(events: pd.DataFrame, gap: pd.Timedelta | str = SESSION_GAP) -> pd.Series:
@@ -52,7 +47,7 @@ def sessions(events: pd.DataFrame, gap: pd.Timedelta | str = SESSION_GAP) -> pd.
     >>> sessions(pd.DataFrame({"user_id": ["a", "a", "a"], "timestamp": t})).tolist()
     [0, 0, 1]
     """
-    users = pd.factorize(events[USER])[0]
+    users = pd.factorize(events[USER], use_na_sentinel=False)[0]
     own = pd.factorize(events[SESSION])[0] if SESSION in events else np.full(len(events), -1)
     number = own * (users.max(initial=0) + 1) + users  # one number per (session_id, user) ...
     loose = np.flatnonzero(own < 0)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, USER, coerce_ids, validate_events
+from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, TIME, USER, coerce_ids, moment, validate_events
+
+EVERYTHING = dict.fromkeys(BEHAVIOURS, 1.0)
 
 
 def encode(ids, index: pd.Index) -> np.ndarray:
@@ -25,7 +27,7 @@ def event_weights(events: pd.DataFrame, weights: Mapping[str, float] | None) -> 
     Behaviours that ``weights`` does not name count 0. Raises ValueError for a name that is no behaviour.
     """
     if weights is None:
-        weights = {behaviour: 1.0 for behaviour in BEHAVIOURS if behaviour != RETURN}
+        weights = EVERYTHING | {RETURN: 0.0}
     unknown = set(weights) - set(BEHAVIOURS)
     if unknown:
         raise ValueError(f"weights: {sorted(unknown)[0]!r} is no behaviour; there are {', '.join(BEHAVIOURS)}")
@@ -41,6 +43,7 @@ class Interactions:
     users : pd.Index of n user ids (text), sorted.
     items : pd.Index of m item ids (text), sorted.
     matrix : scipy csr_array (n, m), float32; entry (u, i) is the summed weight of the events of user u with item i.
+    since : int64, one per stored entry of ``matrix``: the earliest of its events, in unix seconds.
 
     >>> events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "x", "y"],
     ...                        "behaviour": ["view", "purchase", "view"], "timestamp": [1e9, 1e9, 1e9]})
@@ -51,6 +54,7 @@ class Interactions:
     users: pd.Index
     items: pd.Index
     matrix: sparse.csr_array
+    since: np.ndarray
 
     @classmethod
     def from_events(cls, events: pd.DataFrame, *, users=None, items=None,
@@ -63,18 +67,40 @@ class Interactions:
         """
         events = validate_events(events)
         row_ids, column_ids = _index(events[USER], users), _index(events[ITEM], items)
-        values = event_weights(events, weights).astype(np.float32)
+        values = event_weights(events, weights)
         kept = values != 0
-        rows, columns = encode(events[USER], row_ids)[kept], encode(events[ITEM], column_ids)[kept]
-        matrix = sparse.coo_array((values[kept], (rows, columns)), shape=(len(row_ids), len(column_ids)))
-        return cls(row_ids, column_ids, sparse.csr_array(matrix))
+        shape = len(row_ids), len(column_ids)
+        code = encode(events[USER], row_ids)[kept] * shape[1] + encode(events[ITEM], column_ids)[kept]
+        pairs, place = np.unique(code, return_inverse=True)
+        since = np.full(len(pairs), np.iinfo(np.int64).max)
+        np.minimum.at(since, place, events[TIME].to_numpy()[kept].astype(np.int64))
+        sums = np.bincount(place, values[kept], minlength=len(pairs)).astype(np.float32)
+        starts = np.searchsorted(pairs, np.arange(shape[0] + 1) * shape[1])
+        return cls(row_ids, column_ids, sparse.csr_array((sums, pairs % shape[1], starts), shape=shape), since)
 
     def rows(self, users) -> sparse.csr_array:
         """The matrix rows of these users, shape (len(users), m); an unknown user has an empty row."""
+        row, place = self._places(users)
+        counts = np.bincount(row, minlength=len(users))
+        return sparse.csr_array((self.matrix.data[place], self.matrix.indices[place], np.append(0, np.cumsum(counts))),
+                                shape=(len(users), len(self.items)))
+
+    def pairs(self, users, *, before=None) -> tuple[np.ndarray, np.ndarray]:
+        """Row in ``users`` and column in ``items`` of everything these users touched (before the moment ``before``)."""
+        row, place = self._places(users)
+        if before is not None:
+            early = self.since[place] < moment(before).timestamp()
+            row, place = row[early], place[early]
+        return row, self.matrix.indices[place]
+
+    def _places(self, users) -> tuple[np.ndarray, np.ndarray]:
+        """For every stored entry of these users: the row in ``users``, and where in ``matrix.data`` it stands."""
         position = encode(users, self.users)
-        known = sparse.csr_array((np.ones((position >= 0).sum(), np.float32),
-                                  (np.flatnonzero(position >= 0), position[position >= 0])), shape=(len(position), len(self.users)))
-        return sparse.csr_array(known @ self.matrix)
+        known = position >= 0
+        starts = np.where(known, self.matrix.indptr[position], 0)
+        counts = np.where(known, self.matrix.indptr[position + 1] - self.matrix.indptr[position], 0)
+        row = np.repeat(np.arange(len(position)), counts)
+        return row, np.arange(len(row)) + np.repeat(starts - np.append(0, np.cumsum(counts)[:-1]), counts)
 
     def __repr__(self) -> str:
         n, m = self.matrix.shape

@@ -21,8 +21,12 @@ def ranking_hits(recommended: pd.DataFrame, relevant: pd.DataFrame, users, k: in
     recommended : ``user_id, item_id, rank`` (1 = top); rows beyond rank k are ignored.
     relevant : ``user_id, item_id``; a pair that stands twice counts once.
     users : the n users to judge, in order. Returns ``hits`` (n, k) bool and ``n_relevant`` (n,) int.
-    Raises ValueError if a user's list names a rank twice, as a list with one item at two ranks would also count it twice.
+    Raises ValueError if a user's list names a rank or an item twice, for a rank below 1, and for a missing id.
     """
+    if recommended[RANK].lt(1).any():
+        raise ValueError("recommended: a rank below 1; the best item has rank 1")
+    if any(table[column].isna().any() for table in (recommended, relevant) for column in (USER, ITEM)):
+        raise ValueError("recommended and relevant: a user or an item id is missing")
     users = pd.Index(users)
     items = pd.Index(pd.concat([recommended[ITEM], relevant[ITEM]]).unique())
     row, column = encode(relevant[USER], users), encode(relevant[ITEM], items)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_kit.data.dataset import fingerprint
-from recsys_kit.schema import TIME, USER, SchemaError, validate_events
+from recsys_kit.schema import TIME, USER, SchemaError, moment, validate_events
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ def _split(events: pd.DataFrame, in_test: np.ndarray, how: str, cut=None) -> Spl
 def by_time(events: pd.DataFrame, *, test: float = 0.2, at=None) -> Split:
     """Everything before one instant is training, everything from it on is test: the split a shop lives with.
 
-    test : share of the events to hold back; the cut is snapped to an instant, so the share is met as closely as ties allow.
-    at : the cut itself (anything `pandas.Timestamp` reads), instead of ``test``.
+    test : share of the events to hold back; the cut falls between two instants, so the share is met as closely as ties allow.
+    at : the cut itself (anything `pandas.Timestamp` reads; UTC where it names no zone), instead of ``test``.
     Raises `SchemaError` if a side would be empty, ValueError for a share outside (0, 1).
 
     What it leaks: nothing of the future. (Users and items that appear only after the cut are in the test: a cold start is
@@ -70,10 +70,11 @@ def by_time(events: pd.DataFrame, *, test: float = 0.2, at=None) -> Split:
     events = validate_events(events)
     times = events[TIME].to_numpy()
     if at is None:
-        cut = pd.Timestamp(np.sort(times)[int(len(times) * (1 - _share(test)))])
+        instants, counts = np.unique(times, return_counts=True)
+        share_from = 1 - np.cumsum(counts)[:-1] / len(times)  # of the test, if it begins with the 2nd, 3rd, ... instant
+        cut = pd.Timestamp(instants[1 + np.abs(share_from - _share(test)).argmin()] if len(instants) > 1 else instants[0])
     else:
-        cut = pd.Timestamp(at)
-        cut = cut.tz_convert("UTC").tz_localize(None) if cut.tz is not None else cut
+        cut = moment(at)
     return _split(events, times >= cut.to_datetime64(), "by time", cut)
 
 
@@ -118,7 +119,9 @@ def random(events: pd.DataFrame, *, test: float = 0.2, rng=None) -> Split:
     ====  =========  =====
     """
     events = validate_events(events)
-    basket = events.groupby([USER, TIME], sort=False).ngroup().to_numpy()
+    users = pd.factorize(events[USER])[0]
+    instants, when = np.unique(events[TIME].to_numpy(), return_inverse=True)
+    basket = np.unique(users * len(instants) + when, return_inverse=True)[1]
     count = basket.max() + 1
     held = np.zeros(count, dtype=bool)
     held[np.random.default_rng(rng).permutation(count)[:round(_share(test) * count)]] = True

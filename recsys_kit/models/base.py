@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from recsys_kit.data.interactions import Interactions, encode
-from recsys_kit.schema import ITEM, USER, coerce_ids, validate_events
+from recsys_kit.data.interactions import EVERYTHING, Interactions, encode
+from recsys_kit.schema import ITEM, TIME, USER, coerce_ids, coerce_items, moment, validate_events
 
 BLOCK = 4_000_000  # scores held at once: a block of users x all items stays near 32 MB
 
@@ -46,26 +46,25 @@ class Ranker(ABC):
     * an unknown user is a user with an empty history; a model with nothing to say about somebody gives no rows, not an error;
     * duplicate events count as often as they stand there; with k beyond the catalogue the list is just shorter;
     * equal scores are ordered by item id, so the same fit gives the same list;
-    * ``at`` is the time at which the list is asked for; a model that looks at time uses nothing from ``at`` on.
+    * ``at`` is the time at which the list is asked for; a model that looks at time uses nothing from ``at`` on, and only what
+      the user touched before it counts as seen.
     """
 
     def fit(self, events: pd.DataFrame, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
         """Learn from events; ``items`` and ``users`` are the optional tables about them. Raises `SchemaError`."""
         events = validate_events(events)
-        self.seen_ = Interactions.from_events(events, items=None if items is None else items[ITEM],
-                                              users=None if users is None else users[USER])
+        items = None if items is None else coerce_items(items)
+        self.__dict__.pop("seen_", None)
+        seen = Interactions.from_events(events, items=None if items is None else items[ITEM],
+                                        users=None if users is None else users[USER], weights=EVERYTHING)
+        self.items_, self._learned = seen.items, {}
         self._fit(events, items, users)
+        self.seen_ = seen  # last: a fit that failed half-way leaves no model that looks fitted
         return self
-
-    @property
-    def items_(self) -> pd.Index:
-        """The catalogue: item ids in the order of the score columns."""
-        self._check_fitted()
-        return self.seen_.items
 
     @abstractmethod
     def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
-        """Learn; ``self.seen_`` (an `Interactions`) is already there."""
+        """Learn; the catalogue ``self.items_`` (ids in the order of the score columns) is already there."""
 
     @abstractmethod
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
@@ -74,12 +73,13 @@ class Ranker(ABC):
     def score(self, users, *, at=None) -> np.ndarray:
         """Scores of all items for these users: float array (len(users), len(self.items_)). Raises `NotFittedError`."""
         self._check_fitted()
-        return self._score(pd.Index(coerce_ids(pd.Series(users))), None if at is None else pd.Timestamp(at))
+        return self._score(pd.Index(coerce_ids(pd.Series(users))), moment(at))
 
-    def recommend(self, users, k: int, *, exclude_seen: bool = True, at=None) -> pd.DataFrame:
+    def recommend(self, users, k: int, *, exclude_seen: bool | Interactions = True, at=None) -> pd.DataFrame:
         """The k best items per user: ``user_id, item_id, score, rank`` (1 = best), users in the given order.
 
-        exclude_seen : leave out items the user touched in training (or in an update).
+        exclude_seen : True leaves out what the user touched in training or in an update (before ``at``, where it is given);
+            an `Interactions` leaves out what the user touched there, whatever the model was fitted on; False leaves out nothing.
         Raises `NotFittedError`; ValueError for k < 1 or a user named twice.
         """
         self._check_fitted()
@@ -95,9 +95,9 @@ class Ranker(ABC):
 
     def _lists(self, users: pd.Index, k: int, exclude_seen: bool, at) -> pd.DataFrame:
         scores = np.array(self.score(users, at=at), dtype=float)
-        if exclude_seen:
-            seen = self.seen_.rows(users)
-            scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
+        if exclude_seen is not False:
+            row, column = self._seen(users, at) if exclude_seen is True else self._translated(users, exclude_seen)
+            scores[row, column] = -np.inf
         columns, values = top_k(scores, k)
         row, place = np.nonzero(np.isfinite(values))
         return pd.DataFrame({USER: users[row], ITEM: self.items_[columns[row, place]],
@@ -107,18 +107,30 @@ class Ranker(ABC):
         """Learn on from later events without a new fit, where the model can."""
         raise NotImplementedError(f"{type(self).__name__} cannot learn on from new events; fit it again on all events")
 
+    def _seen(self, users: pd.Index, at) -> tuple[np.ndarray, np.ndarray]:
+        """Row in ``users`` and score column of everything they touched before ``at``: in training, and in updates."""
+        row, column = self.seen_.pairs(users, before=at)
+        limit = np.inf if at is None else moment(at).timestamp()
+        more = [(place, item) for place, user in enumerate(users)
+                for item, since in self._learned.get(user, {}).items() if since < limit]
+        return np.append(row, [place for place, _ in more]).astype(int), np.append(column, [item for _, item in more]).astype(int)
+
+    def _translated(self, users: pd.Index, seen: Interactions) -> tuple[np.ndarray, np.ndarray]:
+        """The same for another table of interactions, whose items may stand in other columns or be unknown here."""
+        row, column = seen.pairs(users)
+        column = encode(seen.items, self.items_)[column]
+        return row[column >= 0], column[column >= 0]
+
     def _learn_seen(self, events: pd.DataFrame) -> None:
-        """Add events to what counts as seen. Users may be new; an item must be of the catalogue."""
-        new = events.loc[encode(events[ITEM], self.items_) < 0, ITEM].unique()
-        if len(new):
+        """Add events to what counts as seen, O(1) each. Users may be new; an item must be of the catalogue."""
+        item = encode(events[ITEM], self.items_)
+        if (item < 0).any():
+            new = events.loc[item < 0, ITEM].unique()
             raise ValueError(f"update: {len(new)} items are not in the catalogue, such as {new[0]!r}; "
                              f"fit with items= that names the whole catalogue, or fit again")
-        old, more = self.seen_, Interactions.from_events(events, users=self.seen_.users, items=self.items_)
-        matrix = more.matrix.copy().tocoo()
-        old_rows = encode(old.users, more.users)[old.matrix.tocoo().row]
-        total = type(matrix)((np.append(matrix.data, old.matrix.data),
-                              (np.append(matrix.row, old_rows), np.append(matrix.col, old.matrix.tocoo().col))), shape=matrix.shape)
-        self.seen_ = Interactions(more.users, more.items, total.tocsr())
+        for user, column, since in zip(events[USER], item, events[TIME].to_numpy().astype(np.int64), strict=True):
+            mine = self._learned.setdefault(user, {})
+            mine[column] = min(since, mine.get(column, since))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "seen_"):

@@ -22,7 +22,7 @@ class Popularity(Ranker):
     weights : ``beta`` per behaviour, behaviours not named count nothing; None: every event counts 1, returns nothing.
 
     Every user, known or not, has the same scores. Events from ``at`` on are not looked at; without ``at`` the list is as
-    of the latest event, included. `update` is O(1) per event. Raises ValueError for a half-life that is not above zero.
+    of the latest event, included. Raises ValueError for a half-life that is not above zero.
     """
 
     def __init__(self, half_life_days: float | None = None, *, weights: Mapping[str, float] | None = None):
@@ -34,10 +34,11 @@ class Popularity(Ranker):
     def _fit(self, events: pd.DataFrame, items, users) -> None:
         self._history: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._totals, self._latest = np.zeros(len(self.items_)), -np.inf
+        self._zero = float(events[TIME].max().timestamp())  # totals count an event of this moment as beta
         self._add(events)
 
     def update(self, events: pd.DataFrame) -> Self:
-        """Learn on from later events; items must be of the catalogue (ValueError), users may be new."""
+        """Learn on from later events; items must be of the catalogue (ValueError), users may be new. O(1) per event."""
         self._check_fitted()
         events = validate_events(events)
         self._learn_seen(events)
@@ -45,27 +46,28 @@ class Popularity(Ranker):
         return self
 
     def _add(self, events: pd.DataFrame) -> None:
-        """Keep the events (a list may be asked for an earlier time) and the totals as of the latest one."""
+        """Keep the events (a list may be asked for an earlier time), and add them to the totals.
+
+        Instead of letting all totals fade with every event, a later event counts for more; fading is left to the question.
+        """
         beta = event_weights(events, self.weights)
-        item, seconds = encode(events[ITEM], self.items_), events[TIME].to_numpy().astype("int64").astype(float)
+        item, seconds = encode(events[ITEM], self.items_), events[TIME].to_numpy().astype(np.int64).astype(float)
         self._history.append((item, seconds, beta))
-        latest = max(self._latest, seconds.max())
-        if np.isfinite(self._latest):
-            self._totals *= self._fade(latest - self._latest)
-        self._totals += np.bincount(item, beta * self._fade(latest - seconds), minlength=len(self._totals))
-        self._latest = latest
+        self._latest = max(self._latest, seconds.max())
+        if self.half_life_days and self._latest - self._zero > 500 * DAY * self.half_life_days:  # 2^1024 would overflow
+            self._totals *= self._fade(self._latest - self._zero)
+            self._zero = self._latest
+        np.add.at(self._totals, item, beta * self._fade(self._zero - seconds))
 
     def _fade(self, seconds):
         return 1.0 if self.half_life_days is None else 2.0 ** (-seconds / (DAY * self.half_life_days))
 
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
-        totals = self._totals
-        if at is not None:
-            asked = at.tz_convert("UTC").timestamp() if at.tz is not None else at.tz_localize("UTC").timestamp()
-            totals = totals * self._fade(asked - self._latest) if asked > self._latest else self._totals_at(asked)
+        asked = self._latest if at is None else at.timestamp()
+        if at is None or asked > self._latest:
+            totals = self._totals * self._fade(asked - self._zero)
+        else:
+            item, seconds, beta = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
+            past = seconds < asked
+            totals = np.bincount(item[past], beta[past] * self._fade(asked - seconds[past]), minlength=len(self._totals))
         return np.broadcast_to(totals, (len(users), len(totals)))
-
-    def _totals_at(self, asked: float) -> np.ndarray:
-        item, seconds, beta = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
-        past = seconds < asked
-        return np.bincount(item[past], beta[past] * self._fade(asked - seconds[past]), minlength=len(self._totals))

@@ -1,5 +1,8 @@
 """Equal tables have equal fingerprints; any other value, type, name or order has another."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -18,6 +21,13 @@ def test_a_change_shows(other):
 
 def test_the_index_and_a_copy_do_not_matter():
     assert fingerprint(TABLE.set_axis([5, 9])) == fingerprint(TABLE.copy(deep=True)) == fingerprint(TABLE)
+
+
+def test_a_column_with_a_zone_has_one_fingerprint_in_every_process():
+    code = ("import pandas as pd; from recsys_kit.data.dataset import fingerprint; "
+            "print(fingerprint(pd.DataFrame({'seen': pd.to_datetime(['2024-01-01T10:00+02:00'], utc=True), 'o': [{'a': 1}]})))")
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert runs[0] == runs[1]
 
 
 def test_a_category_counts_as_its_text():

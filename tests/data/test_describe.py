@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from recsys_kit.data.describe import funnel, gini, lorenz, sessions, top_share
+from recsys_kit import plots
+from recsys_kit.data.describe import funnel, gini, sessions, top_share
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=1, max_size=40).filter(any)
 
@@ -19,8 +21,8 @@ def test_gini_is_half_the_mean_difference_over_the_mean(counts):
 
 @given(COUNTS)
 def test_gini_is_twice_the_area_between_lorenz_curve_and_diagonal(counts):
-    share, of_all = lorenz(counts)
-    assert gini(counts) == pytest.approx(1 - 2 * np.trapezoid(of_all, share), abs=1e-12)
+    share, of_all = plots.concentration(Figure().subplots(), counts)  # the Lorenz curve, busiest first
+    assert gini(counts) == pytest.approx(2 * np.trapezoid(of_all, share) - 1, abs=1e-12)
 
 
 def test_gini_refuses_nothing_and_negative_counts():
@@ -50,6 +52,11 @@ def test_the_sources_own_sessions_come_first_but_belong_to_one_user():
 def test_events_without_the_sources_number_fall_back_on_the_pause():
     table = pd.DataFrame({"user_id": list("aaaa"), "timestamp": times(0, 1, 2, 99), "session_id": ["s", None, None, None]})
     assert sessions(table).tolist() == [0, 1, 1, 2]
+
+
+def test_an_event_without_a_user_joins_nobodys_session():
+    table = pd.DataFrame({"user_id": ["b", None], "timestamp": times(0, 9999), "session_id": ["s", "t"]})
+    assert sessions(table).nunique() == 2
 
 
 def test_the_funnel_counts_pairs_once():

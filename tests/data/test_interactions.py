@@ -29,6 +29,13 @@ def test_the_catalogue_may_be_larger_than_what_was_touched():
     assert table.matrix.toarray()[:, 0].tolist() == [0, 0, 0] and table.matrix.toarray()[2].tolist() == [0, 0, 0, 0]
 
 
+def test_pairs_can_be_asked_as_of_a_moment():
+    table = events().assign(timestamp=pd.to_datetime(["2024-01-01", "2024-01-05", "2024-01-02", "2024-01-03", "2024-01-04"]))
+    found = Interactions.from_events(table)
+    row, column = found.pairs(["a", "nobody", "b"], before="2024-01-03")
+    assert [(int(r), found.items[c]) for r, c in zip(row, column, strict=True)] == [(0, "x"), (2, "y")]
+
+
 def test_unknown_and_missing_ids_have_no_index():
     assert encode(["b", "nobody", None, "a", "b"], pd.Index(["a", "b"])).tolist() == [1, -1, -1, 0, 1]
 

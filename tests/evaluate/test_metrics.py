@@ -63,6 +63,14 @@ def test_a_relevant_item_named_twice_counts_once_and_ranks_beyond_k_do_not_count
     assert n_relevant.tolist() == [1] and not hits.any()
 
 
+def test_ranks_from_zero_and_missing_ids_are_refused():
+    listed, wanted, users = tables([(["a", "b"], {"a"})])
+    with pytest.raises(ValueError, match="below 1"):
+        ranking_hits(listed.assign(rank=[0, 1]), wanted, users, 2)
+    with pytest.raises(ValueError, match="missing"):
+        ranking_hits(listed, wanted.assign(item_id=None), users, 2)
+
+
 def test_a_list_that_names_an_item_or_a_rank_twice_is_refused():
     listed, wanted, users = tables([(["a", "b"], {"a"})])
     for column, value in (("item_id", "a"), ("rank", 1)):

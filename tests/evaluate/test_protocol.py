@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_kit.evaluate.protocol import evaluate_ranking, relevant_pairs, share_of_new_users
+from recsys_kit.evaluate.protocol import evaluate_ranking, relevant_pairs
 from recsys_kit.evaluate.split import Split, by_time
 from recsys_kit.models.base import Ranker
 from recsys_kit.models.popularity import Popularity
@@ -25,13 +25,33 @@ def test_relevant_is_what_is_touched_for_the_first_time_and_not_given_back():
     assert relevant_pairs(SPLIT).to_numpy().tolist() == [["a", "z"], ["d", "x"]]
 
 
-def test_new_users_are_counted():
-    assert share_of_new_users(SPLIT) == 0.5
-
-
 def test_popularity_ranks_the_unseen():
     result = evaluate_ranking(Popularity().fit(TRAIN), SPLIT, k=1)
     assert result["hit_rate"].to_dict() == {"a": 1.0, "d": 1.0}  # a has x and y: only z is left; d is new: x is the best
+
+
+def test_what_is_owned_is_said_by_the_split_and_not_by_what_the_model_was_fitted_on():
+    """A model that has seen purchases only is not punished with lists full of things the user has viewed."""
+    views = events([("a", "z", "view", 1), ("a", "w", "view", 1), ("b", "z", "purchase", 1), ("b", "w", "purchase", 2)])
+    parts = Split(views, events([("a", "q", "view", 4)]), "by hand", pd.Timestamp("2024-01-03"))
+    catalogue = pd.DataFrame({"item_id": ["q"]})
+    model = Popularity().fit(views[views["behaviour"] == "purchase"], items=catalogue)
+    assert evaluate_ranking(model, parts, k=1)["hit_rate"].to_dict() == {"a": 1.0}
+
+
+def test_relevant_and_owned_name_the_behaviours_that_count():
+    assert relevant_pairs(SPLIT, relevant=["purchase"]).to_numpy().tolist() == [["a", "z"]]
+    assert relevant_pairs(SPLIT, owned=[]).to_numpy().tolist() == [["a", "x"], ["a", "z"], ["d", "x"]]
+    assert relevant_pairs(SPLIT, owned=["view"], relevant=["purchase"]).to_numpy().tolist() == [["a", "x"], ["a", "z"]]
+    repeats = evaluate_ranking(Popularity().fit(TRAIN), SPLIT, k=1, owned=[])
+    assert repeats["hit_rate"].to_dict() == {"a": 1.0, "d": 1.0}  # with repeats allowed x stays on top for a
+
+
+def test_the_model_is_asked_for_its_list_as_of_the_cut():
+    late = pd.concat([TRAIN, events([("b", "z", "purchase", 5)] * 9)])  # a model that learned too much
+    fitted = Popularity().fit(late)
+    parts = Split(TRAIN, events([("d", "x", "view", 4)]), "by hand", pd.Timestamp("2024-01-03"))
+    assert evaluate_ranking(fitted, parts, k=1)["hit_rate"].to_dict() == {"d": 1.0}  # as of the cut x leads, later z
 
 
 class Silent(Ranker):

@@ -45,6 +45,12 @@ def test_by_time_at_a_given_instant_puts_that_instant_into_the_test():
     assert split.by_time(parts.test, at="2024-01-01T05:00+02:00").test["item_id"].tolist() == ["w"]
 
 
+@pytest.mark.parametrize(("hours", "share", "in_test"), [([1] * 9 + [2], 0.2, 1), ([1] + [2] * 7 + [3] * 2, 0.25, 2),
+                                                         (range(10), 0.9, 9), ([1, 2], 0.01, 1)])
+def test_by_time_cuts_between_the_two_instants_that_meet_the_share_best(hours, share, in_test):
+    assert len(split.by_time(events([("a", "x", hour) for hour in hours]), test=share).test) == in_test
+
+
 def test_by_time_holds_back_about_the_share_asked_for(market):
     parts = split.by_time(market.events, test=0.25)
     assert len(parts.test) / len(market.events) == pytest.approx(0.25, rel=0.02)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_kit.data.interactions import Interactions
 from recsys_kit.models.base import NotFittedError
 from recsys_kit.schema import SchemaError
 
@@ -67,9 +68,10 @@ class RankerConformance:
         with pytest.raises(ValueError, match="twice"):
             fitted.recommend(["u01", "u01"], 3)
 
-    def test_an_unknown_user_gets_a_list_or_nothing_but_no_error_and_no_nan(self, fitted):
-        lists = fitted.recommend(["nobody"], 5)
-        assert len(lists) <= 5 and lists["score"].notna().all()
+    def test_unknown_users_are_all_treated_alike_and_get_no_nan(self, fitted):
+        lists = fitted.recommend(["nobody", "no one"], 5)
+        first, second = (lists[lists["user_id"] == user].drop(columns="user_id") for user in ("nobody", "no one"))
+        assert first.to_numpy().tolist() == second.to_numpy().tolist() and lists["score"].notna().all()
 
     def test_no_users_no_rows(self, fitted):
         assert fitted.recommend([], 5).columns.tolist() == ["user_id", "item_id", "score", "rank"]
@@ -78,9 +80,49 @@ class RankerConformance:
         with pytest.raises(SchemaError, match="no rows"):
             self.make().fit(history().head(0))
 
-    def test_duplicate_events_are_learned_as_they_stand(self):
-        doubled = pd.concat([history(), history()], ignore_index=True)
-        assert len(self.make().fit(doubled).recommend(["u01"], 5)) == 5
+    def test_duplicate_events_are_learned_as_they_stand(self, fitted):
+        doubled = self.make().fit(pd.concat([history(), history()]))  # with a doubled index, too
+        assert doubled.items_.equals(fitted.items_) and len(doubled.recommend(["u01"], 5)) == 5
+
+    @pytest.mark.parametrize("form", ["category", "unordered behaviours", "datetime64[ns]"])
+    def test_the_form_of_the_columns_does_not_matter(self, fitted, form):
+        table = history()
+        table = {"category": table.assign(user_id=table["user_id"].astype("category"), item_id=table["item_id"].astype("category")),
+                 "unordered behaviours": table.assign(behaviour=pd.Categorical(table["behaviour"])),
+                 "datetime64[ns]": table.assign(timestamp=table["timestamp"].astype("datetime64[ns]"))}[form]
+        assert np.allclose(self.make().fit(table).score(["u01"]), fitted.score(["u01"]))
+
+    def test_number_ids_are_the_same_as_their_text(self):
+        table = history().assign(item_id=history()["item_id"].str[1:].astype(int) * 7)
+        catalogue = table[["item_id"]].drop_duplicates()
+        numbers = self.make().fit(table, items=catalogue).recommend(["u01"], 5)
+        texts = self.make().fit(table.assign(item_id=table["item_id"].astype("str")), items=catalogue).recommend(["u01"], 5)
+        pd.testing.assert_frame_equal(numbers, texts)
+
+    def test_a_list_for_an_earlier_moment_hides_only_what_was_touched_before_it(self, fitted):
+        table = history()
+        moment = table["timestamp"].iloc[200]
+        before = set(table.iloc[:200].query("user_id == 'u05' and timestamp < @moment")["item_id"])
+        shown = set(fitted.recommend(["u05"], 100, at=moment)["item_id"])
+        later = set(table.query("user_id == 'u05' and timestamp >= @moment")["item_id"]) - before
+        assert later and later <= shown and not before & shown
+
+    def test_other_interactions_can_say_what_is_seen(self, fitted):
+        other = pd.DataFrame({"user_id": ["u05", "u05"], "item_id": ["i00", "nowhere"], "behaviour": "view",
+                              "timestamp": pd.Timestamp("2024-01-01")})
+        shown = set(fitted.recommend(["u05"], 100, exclude_seen=Interactions.from_events(other))["item_id"])
+        everything = set(fitted.recommend(["u05"], 100, exclude_seen=False)["item_id"])
+        assert shown == everything - {"i00"}
+
+    def test_a_fit_that_fails_leaves_no_model_that_looks_fitted(self):
+        model = self.make().fit(history())
+        with pytest.raises(SchemaError):
+            model.fit(history(), items=pd.DataFrame({"item_id": ["a", "a"]}))
+        model._fit = None
+        with pytest.raises(TypeError):
+            model.fit(history())
+        with pytest.raises(NotFittedError):
+            model.recommend(["u01"], 3)
 
     def test_an_item_nobody_touched_is_in_the_catalogue_when_named(self):
         model = self.make().fit(history(), items=pd.DataFrame({"item_id": ["new"]}))

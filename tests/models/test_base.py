@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_kit.models.base import top_k
+from recsys_kit.models.base import Ranker, top_k
 from recsys_kit.models.popularity import Popularity
 from tests.models.conformance import history
 
@@ -22,6 +22,25 @@ def test_top_k_is_a_stable_sort_cut_at_k(rows, k):
 def test_nan_and_minus_infinity_come_last():
     columns, values = top_k(np.array([[np.nan, 1.0, -np.inf, 2.0]]), 3)
     assert columns[0, :2].tolist() == [3, 1] and values[0, 2] == -np.inf
+
+
+class Fixed(Ranker):
+    """Scores as given, the same for everybody."""
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def _fit(self, events, items, users):
+        pass
+
+    def _score(self, users, at):
+        return np.tile(self.scores, (len(users), 1))
+
+
+def test_negative_scores_are_scores_and_only_minus_infinity_and_nan_are_not():
+    table = pd.DataFrame({"user_id": "u", "item_id": list("abcd"), "behaviour": "view", "timestamp": pd.Timestamp("2024-01-01")})
+    model = Fixed([-5.0, -np.inf, np.nan, -1.0]).fit(table)
+    assert model.recommend(["other"], 9)["item_id"].tolist() == ["d", "a"]
 
 
 def test_large_requests_are_answered_in_blocks_with_the_same_lists(monkeypatch):

@@ -44,6 +44,20 @@ def test_asked_for_an_earlier_time_it_knows_only_what_came_before():
     assert scores(Popularity().fit(SALES), at="2024-01-11") == {"new": 0.0, "old": 3.0}
 
 
+def test_a_moment_with_a_zone_is_read_in_utc():
+    model = Popularity(half_life_days=5).fit(SALES)
+    assert scores(model, at="2024-01-16T02:00+02:00") == scores(model, at="2024-01-16")
+
+
+def test_short_half_lives_over_long_times_do_not_overflow():
+    table = events(*[("old" if day < 900 else "new", "purchase", day) for day in range(0, 1000, 10)])
+    one_by_one = Popularity(half_life_days=0.5).fit(table.head(1), items=table[["item_id"]].drop_duplicates())
+    for n in range(1, len(table)):
+        one_by_one.update(table.iloc[n:n + 1])
+    assert scores(one_by_one)["new"] == pytest.approx(scores(Popularity(half_life_days=0.5).fit(table))["new"])
+    assert scores(one_by_one)["new"] == pytest.approx(1, rel=1e-5) and scores(one_by_one)["old"] < 1e-50
+
+
 def test_weights_say_what_an_event_is_worth():
     table = events(("a", "view", 0), ("a", "view", 0), ("b", "purchase", 0), ("c", "cart", 0))
     assert scores(Popularity(weights={"view": 1, "purchase": 5}).fit(table)) == {"a": 2.0, "b": 5.0, "c": 0.0}
