@@ -8,6 +8,7 @@ import pytest
 
 from recsys_kit import schema
 from recsys_kit.data.market import CASE_1, CASE_2, DEFAULT, MarketSettings, generate
+from recsys_kit.prepare import clean
 
 SMALL = replace(DEFAULT, users=300, events=9_000)
 
@@ -28,11 +29,14 @@ def test_leaving_exposures_out_changes_no_event():
     assert generate(replace(SMALL, exposures=False), rng=5).fingerprint == generate(SMALL, rng=5).fingerprint
 
 
-def test_the_tables_keep_the_contract_without_any_change(market):
-    for coerce, table in ((schema.coerce_events, market.events), (schema.coerce_exposures, market.exposures),
-                          (schema.coerce_items, market.items)):
-        coerced = coerce(table)
-        assert coerced.dtypes.equals(table.dtypes) and coerced.equals(table)
+@pytest.mark.parametrize("part", ["events", "exposures", "items"])
+def test_the_tables_keep_the_contract_without_any_change(market, part):
+    table = getattr(market, part)
+    coerced = getattr(schema, f"coerce_{part}")(table)
+    pd.testing.assert_frame_equal(coerced, table, check_exact=True)
+
+
+def test_the_events_are_fit_for_a_model_and_hold_every_optional_column(market):
     schema.validate_events(market.events)
     assert {*schema.EVENT_COLUMNS, *schema.EVENT_OPTIONAL} == set(market.events.columns)
     assert market.name == "market"
@@ -83,6 +87,42 @@ def test_optional_columns_are_filled_where_they_mean_something(market):
     assert events[schema.SESSION].isna().equals(what.isin(["rate", "return"]))
     price = market.items.set_index(schema.ITEM)[schema.PRICE].loc[events[schema.ITEM]]
     assert (events[schema.PRICE].to_numpy() == price.to_numpy()).all()
+
+
+@pytest.fixture(scope="module")
+def busy():
+    """A small shop that sells a lot: with many returns, and items that a session puts into the cart more than once."""
+    return generate(replace(DEFAULT, users=500, events=60_000, cart_rate=0.5, purchase_rate=0.3), rng=0)
+
+
+@pytest.mark.parametrize("shop", ["market", "busy"])
+def test_every_return_gives_back_what_an_earlier_purchase_took(shop, request):
+    events = request.getfixturevalue(shop).events
+    returns = events[events[schema.BEHAVIOUR] == "return"]
+    assert len(returns) > 20 and returns[schema.QUANTITY].nunique() > 1
+    key = [schema.USER, schema.ITEM, schema.QUANTITY]
+    first = events[events[schema.BEHAVIOUR] == "purchase"].groupby(key)[schema.TIME].min().rename("bought").reset_index()
+    assert (returns.merge(first, on=key, how="left")["bought"] < returns[schema.TIME].to_numpy()).all()
+    assert clean(events).report.loc["cancelled purchase", "rows"] == len(returns)  # a purchase of its own for each
+
+
+def test_returns_know_their_purchase_where_carts_are_not_logged():
+    settings = replace(DEFAULT, users=500, events=9_000, cart_rate=0.5, purchase_rate=0.3, exposures=False,
+                       logged=("click", "purchase", "return"))
+    events = generate(settings, rng=0).events
+    returns = (events[schema.BEHAVIOUR] == "return").sum()
+    assert returns > 20
+    assert clean(events).report.loc["cancelled purchase", "rows"] == returns
+
+
+@pytest.mark.parametrize("shop", ["market", "busy"])
+def test_carts_and_purchases_of_an_item_in_one_session_have_one_quantity(shop, request):
+    events = request.getfixturevalue(shop).events
+    key = [schema.USER, schema.ITEM, schema.SESSION]
+    carts, purchases = (events[events[schema.BEHAVIOUR] == what] for what in ("cart", "purchase"))
+    pairs = carts.merge(purchases, on=key, suffixes=("_cart", ""))
+    assert len(pairs) > 0.5 * len(purchases) and pairs[schema.QUANTITY].nunique() > 1
+    assert (pairs[schema.QUANTITY] == pairs["quantity_cart"]).all()
 
 
 def test_seq_numbers_the_events_of_a_session(market):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_kit import schema
+from recsys_kit import load, schema
 from recsys_kit.data.market import DEFAULT, generate
 
 
@@ -39,6 +39,16 @@ def items_there(market, lists):
 def within(estimates: np.ndarray, true: float, errors: float = 4.0) -> bool:
     """Whether the mean of independent estimates lies within so many standard errors of the true value."""
     return abs(estimates.mean() - true) < errors * estimates.std(ddof=1) / np.sqrt(len(estimates))
+
+
+def test_the_truth_of_the_users_that_were_kept_is_found_by_their_ids(truth):
+    few = load("market", max_users=50)
+    assert len(few.users) == 50 and len(few.truth.users) == 2_000  # the truth stays whole
+    kept = few.truth.users.loc[few.users[schema.USER]]
+    assert kept[schema.USER].tolist() == few.users[schema.USER].tolist()
+    assert (kept["joined"].to_numpy() == few.users["joined"].to_numpy()).all()
+    assert few.truth.users["drift"].dropna().to_dict() == truth.drifts.set_index(schema.USER)["date"].to_dict()
+    assert few.users.merge(few.truth.users, on=schema.USER)["stratum"].tolist() == kept["stratum"].tolist()
 
 
 # -- changes of taste ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pandas as pd
 
 from recsys_kit import schema
 from recsys_kit.data.dataset import Dataset
-from recsys_kit.data.market.log import CART, LISTS_MORE, RATE, draw_events, draw_sessions, events_per_list
+from recsys_kit.data.market.log import CART, LISTS_MORE, PURCHASE, RATE, RETURN, draw_events, draw_sessions, events_per_list
 from recsys_kit.data.market.rates import set_intercepts
 from recsys_kit.data.market.settings import CASE_1, CASE_2, DEFAULT, MarketSettings
 from recsys_kit.data.market.truth import Truth
@@ -39,9 +39,10 @@ def generate(settings: MarketSettings = DEFAULT, rng=None) -> Dataset:
     Returns
     -------
     Dataset named "market". ``events`` are sorted by time and hold every optional column: ``price`` in the shop's
-    currency on every row, ``quantity`` from cart on, ``rating`` (1 to 5) on ratings, ``session_id`` missing on ratings
-    and returns, ``seq`` the place within the session (0 outside one). Users without any event are possible; they stand
-    in ``users``.
+    currency on every row, ``quantity`` on carts, purchases and returns (the same for all carts and purchases of an
+    item in one session, and for a purchase and its return), ``rating`` (1 to 5) on ratings, ``session_id`` missing on
+    ratings and returns, ``seq`` the place within the session (0 outside one). Users without any event are possible; they
+    stand in ``users``.
 
     >>> from dataclasses import replace
     >>> generate(replace(DEFAULT, users=50, events=2_000), rng=1).events.behaviour.iloc[0]
@@ -96,9 +97,7 @@ def _events_table(world: World, names: _Names, blocks, sessions: int, rng: np.ra
     order = np.argsort(time, kind="stable")
     item, step = _joined(blocks, "item")[order], _joined(blocks, "step")[order]
     session = _joined(blocks, "session")[order]
-    quantity = np.full(len(step), np.nan)
-    counted = np.flatnonzero((step >= CART) & (step != RATE))
-    quantity[counted] = 1 + rng.poisson(0.3, len(counted))
+    quantity = _quantities(step, item, session, _joined(blocks, "look")[order], rng)
     rating = np.full(len(step), np.nan)
     rated = np.flatnonzero(step == RATE)
     user = _joined(blocks, "user")[order]
@@ -113,6 +112,23 @@ def _events_table(world: World, names: _Names, blocks, sessions: int, rng: np.ra
         schema.QUANTITY: quantity, schema.PRICE: world.item_price[item], schema.RATING: rating,
         schema.SESSION: pd.Series(_texts("s", sessions, 7).take(session, allow_fill=True), dtype="str"),
         schema.SEQ: _joined(blocks, "seq")[order].astype(np.int64)}, copy=False)
+
+
+def _quantities(step: np.ndarray, item: np.ndarray, session: np.ndarray, look: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How many, per event in order of time; missing where nothing is counted.
+
+    A number is drawn for every row that counts. Of those of one session and item the first holds, for all its carts and
+    purchases; a return takes that of its purchase, where purchases are logged.
+    """
+    quantity = np.full(len(step), np.nan)
+    counted = np.flatnonzero((step >= CART) & (step != RATE))
+    quantity[counted] = 1 + rng.poisson(0.3, len(counted))
+    sold = counted[step[counted] != RETURN]
+    quantity[sold] = pd.Series(quantity[sold]).groupby([session[sold], item[sold]]).transform("first")
+    bought, returned = np.flatnonzero(step == PURCHASE), np.flatnonzero(step == RETURN)
+    taken_back = pd.Series(quantity[bought], index=look[bought]).reindex(look[returned]).to_numpy()
+    quantity[returned] = np.where(np.isnan(taken_back), quantity[returned], taken_back)
+    return quantity
 
 
 def _exposures_table(names: _Names, blocks) -> pd.DataFrame:

@@ -100,8 +100,9 @@ def events_per_list(world: World) -> float:
 def draw_events(world: World, sessions: Sessions, rng: np.random.Generator):
     """Yield blocks ``(events, exposures)``, each a dict of equally long arrays.
 
-    Events: user, item, step (see VIEW ... RETURN), time (seconds since the start), session, seq. Exposures: user,
-    item, list, position (0 = top), propensity, clicked, time; None where the settings do not keep them.
+    Events: user, item, step (see VIEW ... RETURN), time (seconds since the start), session, seq, and look: the number
+    of the shown item all of it began with, so that a return knows its purchase. Exposures: user, item, list,
+    position (0 = top), propensity, clicked, time; None where the settings do not keep them.
     """
     logged = np.isin(["view", "click", "favourite", "cart", "purchase", "rate", "return"], world.settings.logged)
     ends = np.cumsum(sessions.lists)
@@ -138,7 +139,8 @@ def _block(world: World, sessions: Sessions, rows: np.ndarray, lists_before: int
     seq = np.arange(len(session)) - np.repeat(first, length) + 1
     keep = logged[step]
     events = {"user": who[view], "item": item[view], "step": step.astype(np.int8), "time": time,
-              "session": session.astype(np.int32), "seq": seq.astype(np.int32)}
+              "session": session.astype(np.int32), "seq": seq.astype(np.int32),
+              "look": flat[view] + int(lists_before) * shown.shape[1]}
     bought = np.flatnonzero(step == PURCHASE)
     later = [_later(world, {k: v[bought] for k, v in events.items()}, logit[view[bought]], kind, rng)
              for kind in (RATE, RETURN) if logged[kind]]

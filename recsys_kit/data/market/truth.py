@@ -28,7 +28,11 @@ class PolicyValue:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Everything true of a market.
+    """Everything true of a market, always the whole one.
+
+    `recsys_kit.load` with ``max_users`` cuts events, users and exposures, not the truth: shares, policies and ceilings are
+    those of the shop with all its users. `users` is indexed by user id, so ``truth.users.loc[data.users["user_id"]]`` gives
+    the rows of the users that were kept, in their order.
 
     Tables: `users`, `items`, `strata`, `drifts`, `interest`. Arrays are in ``world``, among them ``vector`` (users x
     dimensions), ``item_vector``, ``examination`` (per position), ``item_trend`` (days x items); see `World` for all.
@@ -43,11 +47,15 @@ class Truth:
 
     @cached_property
     def users(self) -> pd.DataFrame:
-        """Per user: stratum (0 .. K-1), price preference, share of the shop's sessions, first day, drift date or NaT."""
+        """Per user: stratum (0 .. K-1), price preference, share of the shop's sessions, first day, drift date or NaT.
+
+        Indexed by user id, which is also a column (the index has no name, so that ``merge(on="user_id")`` works as well).
+        """
         w = self.world
         drift = pd.Series(self.date(w.drift_day)).where(w.drift_day < w.settings.days)
-        return pd.DataFrame({schema.USER: self.user_ids, "stratum": w.stratum, "price_preference": w.price,
-                             "activity": w.activity, "joined": self.date(w.joined), "drift": drift})
+        table = pd.DataFrame({schema.USER: self.user_ids, "stratum": w.stratum, "price_preference": w.price,
+                              "activity": w.activity, "joined": self.date(w.joined), "drift": drift})
+        return table.set_axis(self.user_ids.rename(None))
 
     @cached_property
     def items(self) -> pd.DataFrame:
