@@ -53,6 +53,13 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+def said(path):
+    """The sentences of an executed notebook: what say(), check() and invariant() showed."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    outputs = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return "\n".join("".join(data["text/markdown"]) for data in outputs if "text/markdown" in data)
+
+
 def run(path, folder, **given):
     """Run a notebook by papermill; returns the executed notebook's path, the ledger's and the claims' rows."""
     folder.mkdir(parents=True)
@@ -138,6 +145,20 @@ def test_a_chapter_runs_with_another_seed_and_reports_its_claims(chapter, other_
     assert {row["verdict"] for row in claims} <= VERDICTS and len(claims) >= 3
 
 
+@each_chapter
+def test_a_log_of_one_behaviour_in_which_nothing_comes_again_gets_sentences_and_no_missing_numbers(chapter, tmp_path):
+    # three days of ratings: each user rates each item once, as in a data set of films
+    rows_ = [(f"u{user}", f"i{(7 * user + 3 * day + step * step) % 30}", day, user, step)
+             for user in range(40) for day in range(3) for step in range(1 + user % 5)]
+    lines = [f"{user},{item},rate,2024-03-{1 + day:02} {number % 24:02}:{step:02}:00" for user, item, day, number, step
+             in {(row[0], row[1]): row for row in rows_}.values()]
+    (tmp_path / "films.csv").write_text("\n".join(["user_id,item_id,behaviour,timestamp", *lines]), encoding="utf-8")
+    executed, ledger, _ = run(chapter, tmp_path / "out", dataset=str(tmp_path / "films.csv"))
+    assert [row["name"] for row in ledger if row["value"] in ("nan", "inf")] == []
+    assert not re.search(r"(?<!\w)[+-]?(nan|inf)(?!\w)", said(executed))
+    assert "nothing was planted" in said(executed) or "no funnel to measure" in said(executed)
+
+
 # One chapter, the newest, stands for all here: what every chapter prints on the defaults is compared by nbval anyway.
 @pytest.mark.parametrize("chapter", CHAPTERS[-1:], ids=lambda path: path.stem)
 def test_the_same_seed_gives_the_same_ledger_twice_and_output_that_nbval_confirms(chapter, other_seed, tmp_path):
@@ -154,10 +175,12 @@ def test_the_same_seed_gives_the_same_ledger_twice_and_output_that_nbval_confirm
 
 @each_chapter
 def test_a_chapter_runs_on_a_real_shop(chapter, tmp_path, real_data):
-    _, ledger, claims = run(chapter, tmp_path / "real", dataset="online-retail", max_users=300)
+    executed, ledger, claims = run(chapter, tmp_path / "real", dataset="online-retail", max_users=300)
     assert {row["dataset"] for row in ledger} == {"online-retail"}
     assert {row["verdict"] for row in claims} <= VERDICTS and len(claims) >= 3
     assert "holds" in {row["verdict"] for row in claims}
+    assert [row["name"] for row in ledger if row["value"] in ("nan", "inf")] == []
+    assert not re.search(r"(?<!\w)[+-]?(nan|inf)(?!\w)", said(executed))
 
 
 @each_chapter
