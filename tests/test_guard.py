@@ -1,6 +1,7 @@
 """The guard sees every notebook that nbval would pass without comparing, and `pytest --nbval` turns red for it."""
 
 import re
+import os
 import shutil
 import subprocess
 import sys
@@ -96,8 +97,9 @@ def test_plain_nbval_by_hand_is_red_for_an_empty_notebook_and_leaves_the_exercis
     nbformat.write(new_notebook(cells=good), notebooks / "01_good.ipynb")
     nbformat.write(new_notebook(cells=unrun), notebooks / "02_unrun.ipynb")
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), notebooks / "exercises" / "01_blank.ipynb")
+    quiet = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}  # there pytest repeats itself
     run = subprocess.run([sys.executable, "-m", "pytest", "--nbval", "-rA", "-p", "no:cacheprovider", "notebooks"], cwd=tmp_path,
-                         capture_output=True, text=True)
+                         capture_output=True, text=True, env=quiet)
     assert run.returncode == 1
     assert "FAILED notebooks/02_unrun.ipynb::guard" in run.stdout
     assert run.stdout.count("never executed") == 2
