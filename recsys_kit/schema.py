@@ -120,6 +120,7 @@ def _coerce_numbers(table: pd.DataFrame) -> dict[str, pd.Series]:
             numbers = pd.to_numeric(table[column], errors="coerce")
             refuse(table, numbers.isna() & table[column].notna(), column, "not a number",
                    "write numbers with a point and without units")
+            refuse(table, np.isinf(numbers.astype("float64")), column, "an infinite number", "look for a division by zero upstream")
             if column in WHOLE:
                 refuse(table, numbers.isna() | (numbers % 1 != 0), column, "no whole number", "number all rows with 1, 2, 3, ...")
             columns[column] = numbers.astype("float64" if column in NUMERIC else "int64")

@@ -5,6 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("kit", deadline=None)  # no test asserts a time, a busy machine least of all
+settings.load_profile("kit")
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ def test_times_are_read_as_utc():
     ({"timestamp": [1704096000, None, 1704096000, 1704096000]}, ["missing time", "1 of 4"]),
     ({"behaviour": ["view", "glance", "view", "view"]}, ["behaviour", "glance", "1 of 4", "purchase"]),
     ({"quantity": ["1", "two", "3", "4"]}, ["quantity", "not a number", "two"]),
+    ({"price": [1.0, float("inf"), 3.0, 4.0]}, ["price", "infinite", "1 of 4"]),
 ])
 def test_a_wrong_shape_is_refused_with_column_count_example_and_mend(columns, words):
     with pytest.raises(SchemaError) as error:

@@ -168,6 +168,8 @@ def load(dataset: str | os.PathLike, *, columns: dict[str, str] | None = None, s
     name = os.fspath(dataset)
     if max_users is not None and max_users < 0:
         raise DataError(f"max_users={max_users}: give a number of users, or None for all of them.")
+    if seed < 0:
+        raise DataError(f"seed={seed}: give a whole number from 0 up.")
     if name in NAMES and columns:
         raise DataError(f"columns= names the columns of a file of your own; {name!r} is a set of the catalogue and needs none.")
     if name in MARKETS:

@@ -59,9 +59,14 @@ def commit() -> str | None:
         return None
 
 
-def inputs(chapter: Chapter) -> dict[str, str]:
-    """What a chapter's numbers depend on besides its parameters: SHA-256 (12 hex digits) of its cells, and `code`."""
-    return {"cells": hashlib.sha256(json.dumps(chapter.cells()).encode()).hexdigest()[:12], "code": code()}
+def inputs(chapter: Chapter, dataset: str | None = None) -> dict[str, str]:
+    """What a chapter's numbers depend on besides its parameters: SHA-256 (12 hex digits) of its cells, and `code`; for a data
+    file of one's own also its size and time of change.
+    """
+    made = {"cells": hashlib.sha256(json.dumps(chapter.cells()).encode()).hexdigest()[:12], "code": code()}
+    if dataset and Path(dataset).is_file():  # a file of one's own may change between two sittings of one run
+        made["data"] = f"{Path(dataset).stat().st_size} bytes, changed {Path(dataset).stat().st_mtime_ns}"
+    return made
 
 
 def new(run: str, created: str, given: dict) -> dict:

@@ -108,7 +108,7 @@ def _entry(manifest: dict, chapter: Chapter, given: dict) -> dict:
     """The chapter's entry in the manifest; one that was made from other inputs starts anew."""
     values = chapter.values(given)
     fresh = {"chapter": chapter.number, "notebook": chapter.path.name, "title": chapter.title, "status": "waiting",
-             "parameters": values, "inputs": manifests.inputs(chapter)}
+             "parameters": values, "inputs": manifests.inputs(chapter, values.get("dataset"))}
     for place, old in enumerate(manifest["chapters"]):
         if old["notebook"] == chapter.path.name:
             if (old["inputs"], old["parameters"]) != (fresh["inputs"], values):

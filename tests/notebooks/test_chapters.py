@@ -27,7 +27,7 @@ VERDICTS = {"holds", "does not hold", "needs known truth"}
 # What looks like a result: 0.37, 12.34, 4.5 %, 12,345. A plain 30 minutes or top 1 % is a definition and may be typed.
 RESULT = re.compile(r"(?<![\w.])(?:0\.\d+|\d+\.\d\d+|\d+\.\d+\s?%|\d{1,3}(?:,\d{3})+)(?![\w])")
 # Where numbers are no results: code, formulas, link targets, headings, and numbers that name something.
-NO_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*(?:\n[^$\n]+)*\$|\]\([^)]*\)|^#.*$"
+NO_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*(?:\n[^$\n]+)*\$|\]\([^)]*\)|^#[^\n]*$"
                       r"|\b(?:Python|[Ss]ections?|[Ee]xercises?|CC BY\S*)\s\d+\.\d+", re.DOTALL | re.MULTILINE)
 
 

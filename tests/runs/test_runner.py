@@ -195,6 +195,15 @@ def test_a_process_that_dies_is_a_failed_chapter_with_a_reason(tmp_path):
     assert "killed by signal 9" in (folder / "index.html").read_text()
 
 
+def test_a_changed_data_file_makes_a_chapter_of_the_same_run_anew(place, tmp_path):
+    chapter, data = find(place / "notebooks")[0], tmp_path / "clicks.csv"
+    data.write_text("one")
+    before = manifests.inputs(chapter, str(data))
+    assert before == manifests.inputs(chapter, str(data)) != manifests.inputs(chapter, "market")
+    data.write_text("other")
+    assert manifests.inputs(chapter, str(data)) != before
+
+
 def test_ctrl_c_keeps_what_is_finished_stops_the_kernels_and_the_run_is_taken_up_again(tmp_path):
     write(tmp_path / "notebooks", "01_quick", 'record("one", 1)')
     write(tmp_path / "notebooks", "02_waits", SLOW)
