@@ -26,9 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def chapters(options) -> int:
-    """List the chapters and their parameters."""
-    from recsys_kit.runs.chapters import find
-    for chapter in find():
+    """List the chapters and the cases, with their parameters."""
+    from recsys_kit.runs.chapters import find, find_cases
+    large = find_cases()
+    for chapter in [*find(), *large]:
+        if chapter in large[:1]:
+            print("\nCases: on these parameters small, with max_users=0 (make cases) at full size")
         settings = ", ".join(f"{name}={value!r}" for name, value in chapter.defaults().items())
         print(f"{chapter.number}  {chapter.title}\n      {settings}")
     return 0
@@ -49,7 +52,7 @@ def fetch(options) -> int:
 
 
 def run(options) -> int:
-    """Run some chapters."""
+    """Run some chapters or cases."""
     from recsys_kit.runs.chapters import get
     wanted = [get(name) for name in options.chapter]
     return _run(options, _pairs(options.parameter), wanted, label="_" + "-".join(chapter.number for chapter in wanted))
@@ -59,6 +62,21 @@ def course(options) -> int:
     """Run every chapter."""
     given = {"dataset": options.dataset, "columns": options.columns, "seed": options.seed, "max_users": options.max_users}
     return _run(options, {name: value for name, value in given.items() if value is not None}, None)
+
+
+def cases(options) -> int:
+    """Run every case at full size; ends with each claim's verdict, seconds and memory."""
+    from recsys_kit.runs import runner, tally
+    from recsys_kit.runs.chapters import UsageError, find_cases
+    wanted = find_cases()
+    if not wanted:
+        raise UsageError("no cases (cases/case_N_name.ipynb) beside the chapters: run this inside a checkout of the kit")
+    given = {"seed": options.seed, "max_users": options.max_users or runner.parameters(options.run).get("max_users", "0")}
+    # one at a time unless asked otherwise: their time is measured
+    folder = runner.run(wanted, {name: value for name, value in given.items() if value is not None}, run_id=options.run,
+                        jobs=options.jobs or 1, label="_cases")
+    print(f"\n{tally.told(folder)}")
+    return 1 if runner.failed(folder) or tally.broken(folder) else 0
 
 
 def report(options) -> int:
@@ -179,12 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     add(chapters)
     add(datasets)
     add(fetch, argument("name"))
-    add(run, argument("chapter", nargs="+", help="its number or name"),
+    add(run, argument("chapter", nargs="+", help="its number or name: 2, case-1"),
         argument("-p", dest="parameter", action="append", default=[], metavar="name=value", help="a parameter of the chapter"),
         run_id, jobs)
     add(course, argument("--dataset", help="a name from the catalogue, or the path of a CSV or Parquet file"),
         argument("--columns", help='for a file of your own, as JSON: {"user_id": "name in the file"}'),
         argument("--seed"), argument("--max-users"), run_id, jobs)
+    add(cases, argument("--seed"), argument("--max-users", help="so many users only (default: all)"), run_id,
+        argument("--jobs", type=_positive, metavar="N", help="cases at a time (default: 1, as their time is measured)"))
     add(report, argument("run", help="a run's id or folder"))
     add(compare, argument("first"), argument("second"))
     add(reproduce, argument("run"), jobs)

@@ -30,7 +30,7 @@ def problems(path: str | Path, chapter: bool | None = None) -> list[str]:
     Each problem names its cell (counted from 1, all kinds of cells) and how to mend it. Reported are cells never
     executed, cells that show something and have no stored output, stored errors, warnings on stderr, paths of a
     machine, and nbval switches without a comment ``# why: ...``. ``chapter`` (None: the notebook lies in a folder
-    ``notebooks``) asks for one cell tagged ``parameters`` as well.
+    ``notebooks`` or ``cases``) asks for one cell tagged ``parameters`` as well.
     """
     path = Path(path)
     try:
@@ -44,7 +44,7 @@ def problems(path: str | Path, chapter: bool | None = None) -> list[str]:
     if not any(cell["cell_type"] == "code" for cell in cells):
         found.append("no code cell: nothing is run and nothing compared")
     tagged = sum("parameters" in cell["metadata"].get("tags", []) for cell in cells)
-    if (path.parent.name == "notebooks" if chapter is None else chapter) and tagged != 1:
+    if (path.parent.name in ("notebooks", "cases") if chapter is None else chapter) and tagged != 1:
         found.append(f"{tagged} cells are tagged 'parameters'; a chapter has exactly one, so that papermill can set them")
     return found
 

@@ -172,6 +172,19 @@ def invariant(claim: str, holds) -> None:
     show(f"✓ **always**: {claim}")
 
 
+def peak_mb() -> float:
+    """The most memory this process has had so far, in MB (10^6 bytes): resident, with all libraries.
+
+    A high-water mark: it never falls, so call it last. For the ledger only, ``record("peak_mb", peak_mb(), unit="MB")``;
+    it differs from machine to machine.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: getrusage would also count what the parent had when it started this process
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    import resource  # here, because Windows has none, and all else in this module runs there
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
+
+
 def version_problem(python: tuple[int, int], installed: dict[str, str | None],
                     pins: list[Requirement]) -> str:
     """What differs from the tested versions, and the exact fix; an empty text if nothing does.

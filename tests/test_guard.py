@@ -74,6 +74,13 @@ def test_a_cell_that_is_compared_or_has_nothing_to_compare_is_fine(cell, tmp_pat
     assert found(tmp_path, cell) == []
 
 
+@pytest.mark.parametrize("folder, asked", [("notebooks", True), ("cases", True), ("solutions", False)])
+def test_where_a_notebook_lies_says_whether_it_needs_parameters(folder, asked, tmp_path):
+    (tmp_path / folder).mkdir()
+    nbformat.write(new_notebook(cells=[ran("seed = 0")]), tmp_path / folder / "some.ipynb")
+    assert bool(problems(tmp_path / folder / "some.ipynb")) is asked
+
+
 def test_a_chapter_needs_one_parameters_cell(tmp_path):
     tagged = ran("seed = 0", tags=["parameters"])
     assert found(tmp_path, tagged, chapter=True) == []

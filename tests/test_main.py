@@ -18,25 +18,55 @@ CHAPTER = ('dataset = "market"\ncolumns = {}\nseed = 0\nmax_users = 0\nshare = 0
            'record("twice", 2 * share)')
 
 
+@pytest.fixture(scope="module", autouse=True)
+def same_code():
+    """The kit's code counts as the same throughout: a file saved while the tests run is not their business."""
+    code = manifests.code()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "code", lambda: code)
+        yield
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with one chapter, `02_halves`, and its run `one`."""
     place = tmp_path_factory.mktemp("cli")
     (place / "notebooks").mkdir()
-    cells = [nbformat.v4.new_code_cell(source, id=f"c{number}") for number, source in enumerate(CHAPTER)]
-    cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Halves"), *cells]),
-                   place / "notebooks" / "02_halves.ipynb")
+    write(place / "notebooks" / "02_halves.ipynb", CHAPTER)
     with open(place / "said", "w") as said:
         runner.run(given={"share": "0.25"}, run_id="one", out=place / "runs", notebooks=place / "notebooks", stream=said)
     return place
 
 
-@pytest.fixture
-def say(place, monkeypatch, capsys):
+def write(path, sources):
+    cells = [nbformat.v4.new_code_cell(source, id=f"c{number}") for number, source in enumerate(sources)]
+    cells[0].metadata["tags"] = ["parameters"]
+    title = nbformat.v4.new_markdown_cell("# " + path.stem.split("_")[-1].capitalize())
+    nbformat.write(nbformat.v4.new_notebook(cells=[title, *cells]), path)
+
+
+CASE = ('dataset = "market-case-1"\ncolumns = {}\nseed = 0\nmax_users = 50',
+        'from recsys_kit.notebook import check, record, setup\n'
+        'setup("case-1", dataset=dataset, columns=columns, seed=seed, max_users=max_users,\n'
+        '      own=dict(dataset=(dataset, "market-case-1"), max_users=(max_users, 50)))',
+        'record("users", max_users or 1000)\nrecord("seconds", 1234.56, unit="seconds")\nrecord("peak_mb", 64.0, unit="MB")\n'
+        'check("there is a user", True)\ncheck("the seed is small", seed < 5)\ncheck("it is planted", True if max_users else None)')
+
+
+@pytest.fixture(scope="module")
+def with_cases(tmp_path_factory):
+    """A folder with a chapter and a case; the case's default is a reduced size, and its second claim fails for seed 5."""
+    place = tmp_path_factory.mktemp("cases")
+    (place / "notebooks" / "cases").mkdir(parents=True)
+    write(place / "notebooks" / "02_halves.ipynb", CHAPTER)
+    write(place / "notebooks" / "cases" / "case_1_large.ipynb", CASE)
+    return place
+
+
+def speaker(folder, monkeypatch, capsys):
     """A function that runs a command line in that folder and returns (status, output, errors)."""
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(chapters, "FOLDER", place / "notebooks")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(chapters, "FOLDER", folder / "notebooks")
 
     def say(*words):
         try:
@@ -45,6 +75,16 @@ def say(place, monkeypatch, capsys):
             status = leaving.code
         return status, *capsys.readouterr()
     return say
+
+
+@pytest.fixture
+def say(place, monkeypatch, capsys):
+    return speaker(place, monkeypatch, capsys)
+
+
+@pytest.fixture
+def say_with_cases(with_cases, monkeypatch, capsys):
+    return speaker(with_cases, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("words, message", [
@@ -83,6 +123,67 @@ def test_a_line_that_is_no_command_gets_its_usage_and_status_2(say, words):
 
 def test_chapters_are_listed_with_their_parameters(say):
     assert say("chapters")[:2] == (0, "02  Halves\n      dataset='market', columns={}, seed=0, max_users=0, share=0.5\n")
+
+
+def test_cases_are_listed_apart_from_the_chapters(say_with_cases):
+    status, output, _ = say_with_cases("chapters")
+    lines = output.splitlines()
+    assert status == 0 and lines[2] == "" and lines[3].startswith("Cases: ")
+    assert lines[4:] == ["case-1  Large", "      dataset='market-case-1', columns={}, seed=0, max_users=50"]
+
+
+def test_cases_run_at_full_size_and_end_with_every_claim_and_what_it_took(say_with_cases, with_cases):
+    status, output, _ = say_with_cases("cases", "--run", "full")
+    assert status == 0
+    assert output.endswith("""Results: runs/full/index.html
+
+Case 1: Large (seconds 1,234.6 s, peak_mb 64.0 MB)
+  ✓ holds              there is a user
+  ✓ holds              the seed is small
+  ? needs known truth  it is planted
+""")
+    assert "case-1,market-case-1,0,users,1000," in (with_cases / "runs" / "full" / "ledger.csv").read_text()
+
+
+def test_a_claim_of_a_case_that_does_not_hold_is_shown_and_has_status_1(say_with_cases, with_cases):
+    status, output, _ = say_with_cases("cases", "--run", "wrong", "--seed", "5", "--max-users", "80")
+    assert status == 1 and "✗ does not hold      the seed is small" in output
+    assert "case-1,market-case-1,5,users,80," in (with_cases / "runs" / "wrong" / "ledger.csv").read_text()
+    status, output, _ = say_with_cases("cases", "--run", "wrong")  # taken up again: with the size it was begun with
+    assert status == 1 and "0 cases (1 done before), seed=5, max_users=80" in output and "✗ does not hold" in output
+
+
+def test_a_case_runs_by_name_with_other_parameters_and_its_run_is_reproduced(say_with_cases, with_cases):
+    status, _, _ = say_with_cases("run", "case-1", "-p", "max_users=70", "--run", "single")
+    assert status == 0
+    status, output, _ = say_with_cases("reproduce", "single")
+    assert status == 0 and output.endswith("\nsingle and single-again:\nno difference\n")
+    assert manifests.read(with_cases / "runs" / "single-again")["chapters"][0]["parameters"]["max_users"] == 70
+
+
+def test_a_course_runs_no_case_but_takes_up_a_run_of_cases(say_with_cases, with_cases):
+    assert say_with_cases("course", "--run", "course")[0] == 0
+    assert [entry["chapter"] for entry in manifests.read(with_cases / "runs" / "course")["chapters"]] == ["02"]
+    assert say_with_cases("cases", "--run", "begun", "--max-users", "60")[0] == 0
+    (with_cases / "runs" / "begun" / "case_1_large.ipynb").unlink()
+    status, output, _ = say_with_cases("course", "--run", "begun")
+    assert status == 0 and "Run begun: 1 case, max_users=60" in output
+    assert "users,60," in (with_cases / "runs" / "begun" / "ledger.csv").read_text()
+
+
+def test_without_cases_the_command_says_where_it_looked(say):
+    status, output, errors = say("cases")
+    assert status == 2 and output == "" and "no cases (cases/case_N_name.ipynb)" in errors
+
+
+def test_a_case_that_fails_says_how_to_go_on(say_with_cases, with_cases):
+    kept = (with_cases / "notebooks" / "cases" / "case_1_large.ipynb").read_bytes()
+    write(with_cases / "notebooks" / "cases" / "case_1_large.ipynb", (*CASE[:2], "1 / 0"))
+    status, output, _ = say_with_cases("cases", "--run", "failing")
+    (with_cases / "notebooks" / "cases" / "case_1_large.ipynb").write_bytes(kept)
+    assert status == 1 and "Case 1 failed in cell" in output
+    assert "1 of 1 case failed. Once mended, go on with: make cases RUN=failing" in output
+    assert output.endswith("Case 1: Large (failed)\n")
 
 
 def test_data_sets_are_listed_with_size_licence_and_place(say):

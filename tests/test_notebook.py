@@ -226,6 +226,15 @@ def test_setup_leaves_torch_alone_unless_it_is_loaded():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_peak_memory_is_this_process_own_in_megabytes_and_stays_when_memory_is_given_back():
+    code = ("import numpy as np; from recsys_kit.notebook import peak_mb\nbefore = peak_mb()\n"
+            "a = np.ones(50_000_000); with_it = peak_mb(); del a; print(before, with_it, peak_mb())")
+    parents = np.ones(100_000_000)  # 800 MB, which are not the child's
+    before, with_it, after = map(float, subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert 395 < with_it - before < 450  # 400 MB; a few more for what the first call loads
+    assert 30 < before < parents.nbytes / 1e6 and after > with_it - 5  # the kernel counts in lumps
+
+
 def test_versions_as_pinned_are_no_problem_and_local_builds_count_as_their_version():
     pins = [Requirement("torch==2.13.0"), Requirement("numpy==2.4.6")]
     assert version_problem((3, 11), {"recsys_kit": __version__, "torch": "2.13.0+cpu", "numpy": "2.4.6"}, pins) == ""

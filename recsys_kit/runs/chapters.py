@@ -1,7 +1,8 @@
-"""Finding the chapters, and the parameters each of them takes.
+"""Finding the chapters and the cases, and the parameters each of them takes.
 
-A chapter is a notebook `NN_name.ipynb` in the folder `notebooks/` with one cell tagged `parameters`, in which every
-parameter is assigned a plain value: that value is its default, and the type of the default is its type.
+A chapter is a notebook `NN_name.ipynb` in the folder `notebooks/`, a case a notebook `case_N_name.ipynb` in `notebooks/cases/`.
+Each has one cell tagged `parameters`, in which every parameter is assigned a plain value: that value is its default, and the
+type of the default is its type.
 """
 
 from __future__ import annotations
@@ -23,11 +24,18 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: ``number`` ("02"), ``title`` (its first heading without the number), and the ``path`` of its notebook."""
+    """One chapter or case: ``number`` ("02", "case-1"), ``title`` (its first heading without it), ``path`` of its notebook."""
 
     number: str
     title: str
     path: Path
+
+    def __str__(self) -> str:
+        return called(self.number)
+
+    @property
+    def is_case(self) -> bool:
+        return self.number.startswith("case-")
 
     def cells(self) -> list[tuple[str, str, list[str]]]:
         """The notebook's cells as (kind, source, tags)."""
@@ -56,7 +64,7 @@ class Chapter:
         defaults = self.defaults()
         for name in given:
             if name not in defaults:
-                raise UsageError(f"chapter {self.number} has no parameter '{name}'{nearest(name, defaults)}")
+                raise UsageError(f"{self} has no parameter '{name}'{nearest(name, defaults)}")
         return defaults | {name: typed(name, value, defaults[name]) for name, value in given.items()}
 
 
@@ -69,15 +77,31 @@ def find(folder: Path | None = None) -> list[Chapter]:
     return [Chapter(path.name[:2], _title(path), path) for path in paths]
 
 
+def find_cases(folder: Path | None = None) -> list[Chapter]:
+    """The cases in ``cases/`` of a folder of chapters (the kit's own by default), in their order; none is no error."""
+    paths = {int(hit[1]): path for path in (Path(folder or FOLDER) / "cases").glob("*.ipynb")
+             if (hit := re.match(r"case_(\d+)_", path.name))}
+    return [Chapter(f"case-{number}", _title(path), path) for number, path in sorted(paths.items())]
+
+
 def get(name: str, folder: Path | None = None) -> Chapter:
-    """The chapter with this number ("2", "02"), notebook name or path. Raises `UsageError` if there is none."""
-    chapters = find(folder)
+    """The chapter or case with this number ("2", "02", "case-1"), notebook name or path. Raises `UsageError` if there is none."""
+    chapters = [*find(folder), *find_cases(folder)]
     wanted = Path(name).stem
     for chapter in chapters:
         if wanted in (chapter.number, chapter.number.lstrip("0"), chapter.path.stem):
             return chapter
     known = {chapter.path.stem: None for chapter in chapters}
     raise UsageError(f"there is no chapter '{name}'{nearest(wanted, known)}")
+
+
+def called(number: str) -> str:
+    """A chapter or case as a sentence names it.
+
+    >>> called("02"), called("case-1")
+    ('chapter 02', 'case 1')
+    """
+    return number.replace("-", " ") if number.startswith("case-") else f"chapter {number}"
 
 
 def nearest(name: str, known) -> str:
@@ -131,5 +155,5 @@ def _title(path: Path) -> str:
     for kind, source, _ in _cells(path):
         heading = re.search(r"^#\s+(.+)$", source, re.MULTILINE) if kind == "markdown" else None
         if heading:
-            return re.sub(r"^\d+[.:]?\s+", "", heading[1].strip())  # the number is told apart from the title
+            return re.sub(r"^(Case )?\d+[.:]?\s+", "", heading[1].strip())  # the number is told apart from the title
     return path.stem[3:].replace("_", " ")

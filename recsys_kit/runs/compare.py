@@ -9,7 +9,7 @@ import pandas as pd
 
 from recsys_kit.runs import manifest as manifests
 from recsys_kit.runs import runner
-from recsys_kit.runs.chapters import UsageError, find
+from recsys_kit.runs.chapters import UsageError, find, find_cases
 
 COLUMNS = ("what", "chapter", "name", "first", "second", "relative")
 TIMINGS = ("s", "ms", "seconds", "minutes", "MB", "MiB", "GB", "GiB")  # units of what is never the same twice
@@ -58,7 +58,7 @@ def reproduce(folder: Path, *, jobs: int | None = None, notebooks: Path | None =
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
-    there = {chapter.path.name: chapter for chapter in find(notebooks)}
+    there = {chapter.path.name: chapter for chapter in [*find(notebooks), *find_cases(notebooks)]}
     recorded = {entry["notebook"]: entry["parameters"] for entry in manifest["chapters"]}
     gone = [notebook for notebook in recorded if notebook not in there]
     if gone:

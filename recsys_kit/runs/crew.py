@@ -109,7 +109,8 @@ class Crew:
             if row["name"] in manifests.FINGERPRINTS:
                 entry[row["name"]] = row["value"]
         manifests.write(self.folder, self.manifest)
-        over = f", over the budget of {manifests.BUDGET} s" if entry["seconds"] > manifests.BUDGET else ""
+        budget = manifests.budget(entry["chapter"])
+        over = f", over the budget of {budget} s" if entry["seconds"] > budget else ""
         self.progress.end(child.name, f"FAILED in cell [{error['cell']}]: {error['name']}" if error
                           else f"done in {entry['seconds']:.1f} s{over}")
 

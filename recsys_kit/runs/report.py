@@ -21,9 +21,12 @@ def write(folder: Path) -> Path:
     numbers, claims = manifests.rows(folder / "ledger.csv"), manifests.rows(folder / "claims.csv")
     chapters = [_chapter(folder, entry, numbers, claims) for entry in manifest["chapters"]]
     verdicts = [claim["verdict"] for claim in claims]
+    cases = chapters and all(chapter["chapter"].startswith("case-") for chapter in chapters)
+    datasets = dict.fromkeys(chapter["parameters"]["dataset"] for chapter in chapters if "dataset" in chapter["parameters"])
     pages = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = pages.from_string(PAGE.read_text(encoding="utf-8")).render(
-        run=manifest, chapters=chapters, budget=manifests.BUDGET, defaults=_shared(chapters), numbers=len(numbers),
+        run=manifest, chapters=chapters, word="case" if cases else "chapter", datasets=datasets, seed=_shared_seed(chapters),
+        numbers=len(numbers),
         done=sum(chapter["status"] == "done" for chapter in chapters),
         seconds=sum(chapter.get("seconds") or 0 for chapter in chapters),
         held=verdicts.count("holds"), broken=verdicts.count("does not hold"), unknown=verdicts.count("needs known truth"))
@@ -53,6 +56,7 @@ def _chapter(folder: Path, entry: dict, numbers: list[dict], claims: list[dict])
     ran = entry["status"] in ("done", "failed")
     mine = [row for row in claims if row["chapter"] == entry["chapter"]]
     return entry | {
+        "budget": manifests.budget(entry["chapter"]),
         "page": page.name if ran and page.exists() else None,
         "pictures": pictures(notebook) if ran and notebook.exists() else [],
         "numbers": [row | {"shown": row["value"] if row["unit"] == "" and "fingerprint" in row["name"] else shown(row["value"])}
@@ -80,10 +84,7 @@ def pictures(notebook: Path) -> list[dict]:
     return [picture for picture in found if picture["main"]] or found[:PICTURES]
 
 
-def _shared(chapters: list[dict]) -> dict:
-    """The parameters every chapter was run with, where all have the same value."""
-    if not chapters:
-        return {}
-    first = chapters[0]["parameters"]
-    return {name: value for name, value in first.items()
-            if all(chapter["parameters"].get(name) == value for chapter in chapters)}
+def _shared_seed(chapters: list[dict]) -> int | None:
+    """The seed of the run, where all have the same."""
+    seeds = {chapter["parameters"].get("seed") for chapter in chapters}
+    return seeds.pop() if len(seeds) == 1 else None

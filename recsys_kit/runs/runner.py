@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recsys_kit.runs import manifest as manifests
 from recsys_kit.runs import report
-from recsys_kit.runs.chapters import Chapter, UsageError, find
+from recsys_kit.runs.chapters import Chapter, UsageError, called, find, find_cases
 from recsys_kit.runs.crew import Crew
 from recsys_kit.runs.progress import Progress
 
@@ -36,7 +36,7 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
 
     Parameters
     ----------
-    chapters : what to run; None: all that the run already knows, or for a new run all of the folder ``notebooks``.
+    chapters : what to run; None: all that the run already knows (cases too), or for a new run all of the folder ``notebooks``.
     given : parameters by name, the same for every chapter; text is read as the type of the parameter's default.
     run_id : the id of a run to go on with, or the id for a new one; None makes one from time, data set and seed.
     out : the folder that holds the runs.  jobs : chapters at a time (None: one per core).
@@ -50,7 +50,9 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
     folder, manifest = _open(run_id, given or {}, Path(out), label)
     known = [entry["notebook"] for entry in manifest["chapters"]]
     if chapters is None:
-        chapters = [chapter for chapter in find(notebooks) if not known or chapter.path.name in known]
+        chapters = find(notebooks)
+        if known:
+            chapters = [chapter for chapter in [*chapters, *find_cases(notebooks)] if chapter.path.name in known]
     plan = [(chapter, _entry(manifest, chapter, recorded[chapter.path.name] if recorded else manifest["parameters"]))
             for chapter in chapters]
     todo = [(chapter, entry) for chapter, entry in plan if not _is_done(folder, entry)]
@@ -59,20 +61,25 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
     manifests.write(folder, manifest)
     settings = ", ".join(f"{name}={value}" for name, value in manifest["parameters"].items())
     kept = f" ({len(plan) - len(todo)} done before)" if len(todo) < len(plan) else ""
-    count = f"{len(todo)} chapter{'s' * (len(todo) != 1)}"
-    print(f"Run {folder.name}: {count}{kept}, {settings or 'on the defaults'}", file=stream, flush=True)
+    print(f"Run {folder.name}: {_counted(todo, plan)}{kept}, {settings or 'on the defaults'}", file=stream, flush=True)
     progress = Progress([chapter.path.stem for chapter, _ in todo], stream)
     try:
         Crew(folder, manifest, jobs or os.cpu_count() or 1, progress).work(todo)
     except KeyboardInterrupt:
         _close(folder, manifest)
         done = sum(entry["status"] == "done" for _, entry in plan)
-        print(f"\nInterrupted. {done} of {len(plan)} chapters are finished and kept. Go on with: make course RUN={folder.name}",
-              file=stream, flush=True)
+        print(f"\nInterrupted. {done} of {_counted(plan, plan)} are finished and kept. "
+              f"Go on with: make {_target(plan)} RUN={folder.name}", file=stream, flush=True)
         raise
     _close(folder, manifest)
     _summary(folder, plan, stream)
     return folder
+
+
+def parameters(run_id: str | None, out: Path = OUT) -> dict:
+    """The parameters a run was started with; none if there is no such run yet."""
+    begun = run_id and (folder_of(run_id, out) / "manifest.json").exists()
+    return manifests.read(folder_of(run_id, out))["parameters"] if begun else {}
 
 
 def failed(folder: Path) -> bool:
@@ -133,9 +140,18 @@ def _summary(folder: Path, plan: list, stream) -> None:
     bad = [entry for _, entry in plan if entry["status"] == "failed"]
     for entry in bad:
         error = entry["error"]
-        print(f"\nChapter {entry['chapter']} failed in cell [{error['cell']}]: {error['source']}\n"
+        print(f"\n{called(entry['chapter']).capitalize()} failed in cell [{error['cell']}]: {error['source']}\n"
               f"  {error['name']}: {error['message']}", file=stream)
     if bad:
-        count = f"{len(bad)} of {len(plan)} chapter{'s' * (len(plan) != 1)}"
-        print(f"\n{count} failed. Once mended, go on with: make course RUN={folder.name}", file=stream)
+        print(f"\n{len(bad)} of {_counted(plan, plan)} failed. Once mended, go on with: make {_target(plan)} RUN={folder.name}",
+              file=stream)
     print(f"Results: {folder / 'index.html'}", file=stream, flush=True)
+
+
+def _target(plan: list) -> str:
+    """The target of the Makefile that goes on with these: `cases` where all are cases, else `course`, which takes up any run."""
+    return "cases" if plan and all(chapter.is_case for chapter, _ in plan) else "course"
+
+
+def _counted(some: list, plan: list) -> str:
+    return f"{len(some)} {'case' if _target(plan) == 'cases' else 'chapter'}{'s' * (len(some) != 1)}"

@@ -1,25 +1,17 @@
 """The committed exercises are what their solutions generate, and their checks can tell right, wrong and blank apart."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from recsys_kit.exercises import generate, read_solution
 from recsys_kit.grading import grade, prove
 from recsys_kit.guard import problems
+from tests.notebooks.house import NOTEBOOKS
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
 
 each_solution = pytest.mark.parametrize("solution", SOLUTIONS, ids=lambda path: path.stem)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RECSYS_KIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def test_every_chapter_has_solutions_and_every_solution_an_exercise():

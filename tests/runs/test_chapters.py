@@ -39,6 +39,41 @@ def test_an_unknown_chapter_is_refused_with_the_nearest_one(folder):
         chapters.get("02_secnd", folder)
 
 
+@pytest.fixture
+def with_cases(folder):
+    (folder / "cases").mkdir()
+    for name in ("case_10_large.ipynb", "case_2_small.ipynb", "notes.ipynb"):
+        text = nbformat.v4.new_markdown_cell(f"# Case {name[5:7].strip('_')} Title of {name}")
+        code = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
+        nbformat.write(nbformat.v4.new_notebook(cells=[text, code]), folder / "cases" / name)
+    return folder
+
+
+def test_cases_are_listed_apart_in_the_order_of_their_numbers(with_cases):
+    found = chapters.find_cases(with_cases)
+    assert [(case.number, case.title) for case in found] == [("case-2", "Title of case_2_small.ipynb"),
+                                                             ("case-10", "Title of case_10_large.ipynb")]
+    assert all(case.is_case for case in found)
+    assert [chapter.number for chapter in chapters.find(with_cases) if not chapter.is_case] == ["01", "02"]
+
+
+def test_a_folder_without_cases_has_none(folder):
+    assert chapters.find_cases(folder) == []
+
+
+@pytest.mark.parametrize("name", ["case-2", "case_2_small", "case_2_small.ipynb", "notebooks/cases/case_2_small.ipynb"])
+def test_a_case_is_found_by_number_name_or_path_and_2_is_still_the_chapter(with_cases, name):
+    assert chapters.get(name, with_cases).path == with_cases / "cases" / "case_2_small.ipynb"
+    assert chapters.get("2", with_cases).path == with_cases / "02_second.ipynb"
+
+
+def test_mistakes_about_cases_are_told_as_such(with_cases):
+    with pytest.raises(UsageError, match="did you mean 'case_2_small'"):
+        chapters.get("case_2_smal", with_cases)
+    with pytest.raises(UsageError, match="^case 2 has no parameter 'sed'; did you mean 'seed'"):
+        chapters.get("case-2", with_cases).values({"sed": 1})
+
+
 def test_a_folder_without_chapters_says_so(tmp_path):
     with pytest.raises(UsageError, match="no chapters"):
         chapters.find(tmp_path)

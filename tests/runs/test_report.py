@@ -86,6 +86,17 @@ def test_a_chapter_over_its_budget_is_marked(folder):
     assert text_of(page(folder)).count("over 12 s: &nbsp; 12.7".replace(" &nbsp;", "&nbsp;")) == 1
 
 
+def test_a_case_has_the_budget_of_its_full_size_and_a_run_of_cases_is_called_so(folder):
+    manifest = manifests.read(folder)
+    manifest["chapters"] = [entry | {"chapter": f"case-{number}", "seconds": seconds, "parameters": {"dataset": name, "seed": 7}}
+                            for number, (entry, seconds, name) in enumerate(zip(manifest["chapters"], (12.7, 90.4), "xy",
+                                                                                strict=False), 1)]
+    manifests.write(folder, manifest)
+    text = text_of(page(folder))
+    assert "over 12 s" not in text and text.count("over 90 s:") == 1
+    assert "2 of 2 cases done" in text and "x, y, seed 7" in text and "chapters done" not in text
+
+
 def test_a_link_is_only_made_to_a_page_that_is_there(folder):
     (folder / "02_b.html").unlink()
     assert 'href="02_b.html"' not in page(folder)
