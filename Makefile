@@ -12,8 +12,10 @@ SHELL = /bin/sh
 
 # Handed over as environment variables: the shell then needs no quoting of JSON or of spaces.
 export DATASET COLUMNS SEED MAX_USERS RUN JOBS PYTHON
-# implicit is slower, and its sums come out in another order, when BLAS starts threads of its own.
+# Two processes run side by side on two cores: threads of their own would only wait for each other (K-Means then takes twenty times
+# as long), and sums would come out in another order.
 export OPENBLAS_NUM_THREADS = 1
+export OMP_NUM_THREADS = 1
 
 PY = .venv/bin/python
 

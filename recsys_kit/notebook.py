@@ -94,8 +94,9 @@ def setup(chapter: str, *, dataset: str, columns: dict, seed: int, max_users: in
     np.random.seed(seed)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for copies of BLAS loaded later; next, for those loaded
-    threadpoolctl.threadpool_limits(1, user_api="blas")
+    # One thread: sums come out in one order, and on a busy machine two threads that wait for each other are ten times slower.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # for libraries loaded later; next, for those loaded
+    threadpoolctl.threadpool_limits(1)
     plots.style()
 
     ledger = Path(os.environ.get("RECSYS_KIT_LEDGER") or f"ledger-{chapter}.csv").absolute()

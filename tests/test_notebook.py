@@ -26,6 +26,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RECSYS_KIT_LEDGER", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(notebook, "_run", None)
     with mpl.rc_context(), threadpoolctl.threadpool_limits():
         yield tmp_path
@@ -209,14 +210,17 @@ def test_a_parameter_of_the_wrong_type_is_named(changed, word):
 
 
 def test_setup_seeds_limits_threads_and_sets_the_style():
+    import sklearn.cluster  # noqa: F401  (loads OpenMP)
     drawn = []
     for seed in (5, 5, 6):
         start(seed=seed)
         drawn.append((random.random(), np.random.random()))
     assert drawn[0] == drawn[1] != drawn[2]
     assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
-    blas = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-    assert blas and all(pool["num_threads"] == 1 for pool in blas)
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] in ("blas", "openmp")]
+    assert {pool["user_api"] for pool in pools} == {"blas", "openmp"}
+    assert all(pool["num_threads"] == 1 for pool in pools)
     assert mpl.rcParams["axes.titlelocation"] == "left"
 
 
