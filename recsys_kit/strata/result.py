@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from recsys_kit.strata.table import Table, as_table
 
 NOISE = -1
 STRATUM = "stratum"
+BLOCK = 4_000_000  # distances held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,11 @@ class Strata:
     ----------
     method : how they were made, in words.
     labels : int64 Series, user id -> stratum; `NOISE` (-1) for users that belong to none.
-    centres : DataFrame, strata x columns: the mean of the members.
+    centres : DataFrame, strata x columns: the mean of the members (K-Means with a penalty or in mini-batches: see there).
     distance : float64 Series, user id -> Euclidean distance to the own centre (nan for noise).
     rule : how values (n x p) of users become labels; `assign` uses it.
     tree : for hierarchical strata the merges, as `scipy.cluster.hierarchy.linkage` writes them; else None.
+    grown_on : for hierarchical strata the table, and for each of its users the leaf of the tree; `cut` needs them; else None.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Strata:
     distance: pd.Series
     rule: Callable
     tree: np.ndarray | None = None
+    grown_on: tuple[Table, np.ndarray] | None = field(default=None, repr=False)
 
     @property
     def k(self) -> int:
@@ -85,7 +88,8 @@ class Strata:
         variance = self.inertia / (members.sum() * self.centres.shape[1])
         if variance == 0:  # every member sits on its centre: the limit is the hard assignment
             return squared.eq(squared.min(axis=1), axis=0).pipe(lambda hit: hit.div(hit.sum(axis=1), axis=0))
-        log_weight = np.log(members.to_numpy()) - squared.to_numpy() / (2 * softness * variance)
+        further = squared.sub(squared.min(axis=1), axis=0).to_numpy()  # the same weights, and the nearest stratum never vanishes
+        log_weight = np.log(members.to_numpy()) - further / (2 * softness * variance)
         return pd.DataFrame(softmax(log_weight, axis=1), index=squared.index, columns=squared.columns)
 
     def nearest(self, n: int = 3) -> pd.DataFrame:
@@ -100,21 +104,54 @@ class Strata:
 
 
 def squared_distances(values, centres: np.ndarray) -> np.ndarray:
-    """(n, k) squared Euclidean distances ``||x||^2 - 2 x.mu + ||mu||^2`` of dense or sparse rows to dense centres, never below zero."""
-    own = values.multiply(values).sum(axis=1) if not isinstance(values, np.ndarray) else np.einsum("ij,ij->i", values, values)
+    """(n, k) squared Euclidean distances ``||x||^2 - 2 x.mu + ||mu||^2`` of rows (dense or sparse) to centres; never below zero."""
+    if isinstance(values, np.ndarray) and len(centres):  # a column of large numbers would swallow the digits of small differences
+        middle = centres.mean(axis=0)
+        values, centres = values - middle, centres - middle
+    own = values.multiply(values).sum(axis=1) if sparse.issparse(values) else np.einsum("ij,ij->i", values, values)
     return np.maximum(np.asarray(own).reshape(-1, 1) - 2 * (values @ centres.T) + np.einsum("ij,ij->i", centres, centres), 0.0)
 
 
+def nearest(values, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every row the nearest centre (of equally near ones the first) and the squared distance to it. Memory stays bounded."""
+    rows = max(BLOCK // max(len(centres), 1), 1)
+    labels, squared = np.empty(values.shape[0], dtype=np.int64), np.empty(values.shape[0])
+    for start in range(0, len(labels), rows):
+        distance = squared_distances(values[start:start + rows], centres)
+        best = distance.argmin(axis=1)
+        labels[start:start + rows], squared[start:start + rows] = best, distance[np.arange(len(best)), best]
+    return labels, squared
+
+
 def nearest_centre(centres: np.ndarray) -> Callable:
-    """The rule of centre-based strata: the nearest centre; of equally near ones the first."""
-    return lambda values: squared_distances(values, centres).argmin(axis=1).astype(np.int64)
+    """The rule of centre-based strata: the nearest centre."""
+    return lambda values: nearest(values, centres)[0]
+
+
+def totals(values, labels: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum (k x p) and number (k,) of the rows of each label; rows with a negative label are left out."""
+    members = np.flatnonzero(labels >= 0)
+    onehot = sparse.csr_array((np.ones(len(members)), (labels[members], members)), shape=(k, len(labels)))
+    sums = onehot @ values
+    return sums.toarray() if sparse.issparse(sums) else sums, np.bincount(labels[members], minlength=k)
+
+
+def own_squared(values, labels: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Squared distance of every row to the centre of its label; n numbers however many centres there are."""
+    if not sparse.issparse(values):
+        apart = values - centres[labels]
+        return np.einsum("ij,ij->i", apart, apart)
+    rows = np.repeat(np.arange(len(labels)), np.diff(values.indptr))  # ||x||^2 - 2 x.mu over the stored entries only
+    entries = values.data * (values.data - 2 * centres[labels[rows], values.indices])
+    return np.maximum(np.bincount(rows, entries, minlength=len(labels)) + np.einsum("ij,ij->i", centres, centres)[labels], 0.0)
 
 
 def build(method: str, table: Table, raw_labels: np.ndarray, *, rule: Callable | None = None, centres: np.ndarray | None = None,
-          tree: np.ndarray | None = None) -> Strata:
+          **more) -> Strata:
     """Make the result from labels in any numbering (negative: noise). Strata are renumbered by size, ties by their first user.
 
     rule : raw rule in the numbering of ``raw_labels``; None: nearest centre. centres : in that numbering; None: the members' means.
+    more : further fields of `Strata`.
     """
     raw_labels = np.asarray(raw_labels, dtype=np.int64)
     found, first, counts = np.unique(raw_labels[raw_labels >= 0], return_index=True, return_counts=True)
@@ -123,19 +160,16 @@ def build(method: str, table: Table, raw_labels: np.ndarray, *, rule: Callable |
     number[order] = np.arange(len(order))
     labels = number[np.maximum(raw_labels, -1)]
     if centres is None:
-        members = np.flatnonzero(labels >= 0)
-        onehot = sparse.csr_array((np.ones(len(members)), (labels[members], members)), shape=(len(order), len(table)))
-        sums = onehot @ table.values
-        centres = (sums.toarray() if sparse.issparse(sums) else sums) / np.maximum(counts[np.searchsorted(found, order)], 1)[:, None]
+        sums, members = totals(table.values, labels, len(order))
+        centres = sums / members[:, None]
     else:
         centres = np.asarray(centres, dtype=np.float64)[order]
     distance = np.full(len(table), np.nan)
-    if len(order):
-        own = squared_distances(table.values, centres)[np.arange(len(table)), labels]
-        distance = np.where(labels >= 0, np.sqrt(own), np.nan)
+    kept = np.flatnonzero(labels >= 0)
+    distance[kept] = np.sqrt(own_squared(table.values[kept], labels[kept], centres))
     users = table.users.rename(USER)
     return Strata(
-        method=method, tree=tree,
+        method=method, **more,
         labels=pd.Series(labels, index=users, name=STRATUM), distance=pd.Series(distance, index=users, name="distance"),
         centres=pd.DataFrame(centres, index=pd.RangeIndex(len(order), name=STRATUM), columns=table.columns),
         rule=nearest_centre(centres) if rule is None else lambda values: number[np.maximum(rule(values), -1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,8 @@ class Table:
     def dense(self, what: str) -> np.ndarray:
         """The numbers as an ndarray. Raises `SchemaError` for an interest matrix, which ``what`` cannot take."""
         if self.is_sparse:
-            raise SchemaError(f"{what} cannot work on a sparse interest matrix of {self.values.shape[1]:,} items.\nTo mend it: make "
-                              f"vectors of it first (fusion.Vectors, ten or twenty dimensions), or use kmeans or threshold")
+            raise SchemaError(f"{what} cannot work on a sparse interest matrix of {self.values.shape[1]:,} items.\nTo mend it: "
+                              f"make vectors of it first (ten or twenty dimensions), or use kmeans or threshold")
         return self.values
 
 
@@ -45,13 +46,13 @@ def as_table(data, columns: pd.Index | None = None) -> Table:
     data : a DataFrame with one row per user (index: user ids) and nothing but numbers, such as features or learned vectors;
         or `Interactions`, the sparse interest matrix users x items; or a `Table`, which is passed on.
     columns : what the strata were learned from; the same names in another order are put in order.
-    Raises `SchemaError` for no rows or columns, users that come twice, columns that are no numbers, missing or infinite values,
-    and columns other than those learned from.
+    Raises `SchemaError` for no rows or columns, users or columns that come twice, columns that are no numbers, missing or infinite
+    values, and columns other than those learned from.
     """
     if isinstance(data, Table):
         table = data
     elif isinstance(data, Interactions):
-        table = Table(data.users, data.items, sparse.csr_array(data.matrix, dtype=np.float64))
+        table = _from_interactions(data)
     elif isinstance(data, pd.DataFrame):
         table = _from_frame(data)
     else:
@@ -60,17 +61,72 @@ def as_table(data, columns: pd.Index | None = None) -> Table:
     return table if columns is None else _like(table, columns)
 
 
+def whole(value, low: int, what: str) -> int:
+    """``value`` as an int. Raises ValueError unless it is a whole number from ``low`` on."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{what} must be a whole number, not {value!r}") from None
+    if number < low:
+        raise ValueError(f"{what} must be at least {low}, not {number}")
+    return number
+
+
+def require_k(table: Table, k: int, method: str) -> int:
+    """``k`` as an int. Raises ValueError unless it lies between 1 and the number of different users."""
+    k = whole(k, 1, f"{method}: the number of strata")
+    if k > len(table):
+        raise ValueError(f"{method}: {k:,} strata asked for, but there are only {len(table):,} users; ask for fewer strata")
+    there = distinct(table.values, k)
+    if there < k:
+        raise ValueError(f"{method}: {k:,} strata asked for, but only {there:,} of the {len(table):,} users differ from one "
+                         f"another in the columns given; ask for at most {there:,} strata, or give columns that tell users apart")
+    return k
+
+
+def distinct(values, enough: int) -> int:
+    """Number of different rows; counting stops at ``enough``."""
+    seen = set()
+    for row in range(values.shape[0]):
+        if sparse.issparse(values):
+            inside = slice(values.indptr[row], values.indptr[row + 1])
+            place = values.indices[inside][values.data[inside] != 0]
+            order = np.argsort(place)
+            seen.add((place[order].tobytes(), values.data[inside][values.data[inside] != 0][order].tobytes()))
+        else:
+            seen.add((values[row] + 0.0).tobytes())  # adding makes one zero of -0.0 and 0.0
+        if len(seen) >= enough:
+            break
+    return len(seen)
+
+
+def _from_interactions(data: Interactions) -> Table:
+    if not all(data.matrix.shape):
+        raise SchemaError(f"the interest matrix has {len(data.users)} users and {len(data.items)} items: there is nothing to make "
+                          f"strata of")
+    matrix = sparse.csr_array(data.matrix, dtype=np.float64)
+    broken = np.flatnonzero(~np.isfinite(matrix.data))
+    if len(broken):
+        users = data.users[np.unique(np.searchsorted(matrix.indptr, broken, side="right") - 1)]
+        raise SchemaError(f"the interest matrix has {len(broken):,} missing or infinite values, for instance of users "
+                          f"{_some(users)}.\nTo mend it: look at weights= of Interactions.from_events")
+    return Table(data.users, data.items, matrix)
+
+
 def _from_frame(frame: pd.DataFrame) -> Table:
     if frame.empty:
         raise SchemaError(f"the table has {len(frame)} users and {frame.shape[1]} columns: there is nothing to make strata of")
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
-        raise SchemaError(f"{len(twice):,} rows belong to users that already have one, for instance {_some(twice)}.\nTo mend it: one "
-                          f"row per user, as user_features gives; or group by user first")
+        raise SchemaError(f"{len(twice):,} rows belong to users that already have one, for instance {_some(twice)}.\nTo mend it: "
+                          f"one row per user, as user_features gives; or group by user first")
+    again = frame.columns[frame.columns.duplicated()]
+    if len(again):
+        raise SchemaError(f"{len(again):,} columns come twice: {_some(again)}.\nTo mend it: give every column a name of its own")
     wrong = [column for column, kind in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
     if wrong:
-        raise SchemaError(f"column '{wrong[0]}' holds {frame[wrong[0]].dtype} values: a distance needs numbers.\nTo mend it: leave it "
-                          f"out, or make shares or counts of it")
+        raise SchemaError(f"column '{wrong[0]}' holds {frame[wrong[0]].dtype} values: a distance needs numbers.\nTo mend it: "
+                          f"leave it out, or make shares or counts of it")
     values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     broken = ~np.isfinite(values)
     if broken.any():
@@ -84,11 +140,12 @@ def _from_frame(frame: pd.DataFrame) -> Table:
 def _like(table: Table, columns: pd.Index) -> Table:
     if table.columns.equals(columns):
         return table
-    missing, more = columns.difference(table.columns), table.columns.difference(columns)
+    missing, more = columns.difference(table.columns, sort=False), table.columns.difference(columns, sort=False)
     if len(missing) or len(more):
-        told = f"{len(missing):,} columns are missing ({_some(missing)})" if len(missing) else f"{len(more):,} are new ({_some(more)})"
-        raise SchemaError(f"these strata were learned from {len(columns):,} columns; here {told}.\nTo mend it: make the table of new "
-                          f"users as the first one was made; Interactions.from_events takes items=")
+        told = (f"{len(missing):,} columns are missing ({_some(missing)})" if len(missing) else
+                f"{len(more):,} are new ({_some(more)})")
+        raise SchemaError(f"these strata were learned from {len(columns):,} columns; here {told}.\nTo mend it: make the table of "
+                          f"new users as the first one was made; Interactions.from_events takes items=")
     order = table.columns.get_indexer(columns)
     return Table(table.users, columns, table.values[:, order])
 
