@@ -105,6 +105,9 @@ def _from_interactions(data: Interactions) -> Table:
         raise SchemaError(f"the interest matrix has {len(data.users)} users and {len(data.items)} items: there is nothing to make "
                           f"strata of")
     matrix = sparse.csr_array(data.matrix, dtype=np.float64)
+    if matrix.indices.dtype != np.int32 and max(matrix.nnz, *matrix.shape) < 2**31:  # all that scikit-learn takes
+        parts = matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+        matrix = sparse.csr_array(parts, shape=matrix.shape)
     broken = np.flatnonzero(~np.isfinite(matrix.data))
     if len(broken):
         users = data.users[np.unique(np.searchsorted(matrix.indptr, broken, side="right") - 1)]
