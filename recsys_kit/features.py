@@ -68,11 +68,22 @@ def activity(events: pd.DataFrame, at=None) -> pd.DataFrame:
 
 
 def price_level(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Does the user pick the dear or the cheap things of a category? Mean price percentile of the touched items, 0 to 1.
+    """Does the user pick the dear or the cheap things of a category? Mean of `price_percentiles` over the events, 0 to 1.
+
+    A user whose items have no price is in the middle. None where no price is known at all.
+    """
+    percentile = price_percentiles(events, items)
+    if percentile is None:
+        return None
+    of_event = events[ITEM].map(percentile).astype("float64")
+    return of_event.groupby(events[USER]).mean().fillna(0.5).rename("price_level").to_frame()
+
+
+def price_percentiles(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.Series | None:
+    """How dear is an item among the items of its category? item id -> percentile of its price, 0 to 1, missing without a price.
 
     The price of an item is that of ``items``, else its median price in the events; of n prices in a category the i-th lies at
-    ``(i - 1/2) / n``, so an item alone in its category is in the middle, as is a user whose items have no price. None where no
-    price is known at all.
+    ``(i - 1/2) / n``, so an item alone in its category is in the middle. None where no price is known at all.
     """
     known = [table for table in (None if items is None or PRICE not in items else items.set_index(ITEM)[PRICE],
                                  events.groupby(ITEM)[PRICE].median() if PRICE in events else None) if table is not None]
@@ -82,9 +93,7 @@ def price_level(events: pd.DataFrame, items: pd.DataFrame | None) -> pd.DataFram
     group = _categories(price.index.to_series(), items, level=None) if items is not None and CATEGORY in items else \
         pd.Series("all", index=price.index)
     in_group = price.groupby(group.to_numpy())
-    percentile = (in_group.rank() - 0.5) / in_group.transform("count")
-    of_event = events[ITEM].map(percentile).astype("float64")
-    return of_event.groupby(events[USER]).mean().fillna(0.5).rename("price_level").to_frame()
+    return (in_group.rank() - 0.5) / in_group.transform("count")
 
 
 def behaviour_shares(events: pd.DataFrame) -> pd.DataFrame:

@@ -147,7 +147,7 @@ def _like(table: Table, columns: pd.Index) -> Table:
     if len(missing) or len(more):
         told = (f"{len(missing):,} columns are missing ({_some(missing)})" if len(missing) else
                 f"{len(more):,} are new ({_some(more)})")
-        raise SchemaError(f"these strata were learned from {len(columns):,} columns; here {told}.\nTo mend it: make the table of "
+        raise SchemaError(f"this was learned from {len(columns):,} columns; here {told}.\nTo mend it: make the table of "
                           f"new users as the first one was made; Interactions.from_events takes items=")
     order = table.columns.get_indexer(columns)
     return Table(table.users, columns, table.values[:, order])
