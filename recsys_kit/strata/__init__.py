@@ -13,4 +13,5 @@ from recsys_kit.strata.threshold import threshold
 from recsys_kit.strata.tree import cut, ward
 
 __all__ = ["NOISE", "Choice", "Separation", "Strata", "choose", "contrasts", "cut", "dbscan", "describe", "hdbscan", "kmeans",
-           "knee", "knee_radius", "quality", "random_like", "separation", "shuffled", "silhouette", "stability", "threshold", "ward"]
+           "knee", "knee_radius", "quality", "random_like", "separation", "shuffled", "silhouette", "stability", "threshold",
+           "ward"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import skew
 
 from recsys_kit.schema import SchemaError
 from recsys_kit.strata.result import NOISE, STRATUM, totals
@@ -42,7 +41,7 @@ def comparable(labels: pd.Series, features: pd.DataFrame) -> pd.DataFrame:
                           f"\nTo mend it: make the features from the same events as the strata")
     table = pd.DataFrame(as_table(features.loc[labels.index]).values, index=labels.index, columns=features.columns)
     long = [name for name, column in table.items() if name in LOGGED or (
-        not str(name).startswith(SHARES) and column.min() >= 0 and column.std() > 0 and skew(column) > 2)]
+        not str(name).startswith(SHARES) and column.min() >= 0 and column.skew() > 2)]
     table[long] = np.log1p(table[long].clip(lower=0))
     if {"weekday_sat", "weekday_sun"} <= set(table):
         table[WEEKEND] = table["weekday_sat"] + table["weekday_sun"]
