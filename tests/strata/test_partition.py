@@ -41,7 +41,7 @@ def test_a_stratum_without_members_has_its_centre_at_the_origin():
     assert best_centres(VALUES, np.zeros(300, dtype=int), 2, 0.0)[1].tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0, 40.0, 1000.0])
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 40.0, 1000.0, 1e5])
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
 def test_the_objective_never_rises_and_ends_where_no_user_moves(penalty, make):
     values = make(np.clip(VALUES, 0, None))
@@ -62,9 +62,18 @@ def test_an_emptied_stratum_begins_anew_with_the_user_farthest_from_its_centre()
     assert sorted(centres.ravel()) == pytest.approx([1, 30, 100]) and value == pytest.approx(2)
 
 
+def test_a_new_beginning_pays_the_penalty_too():
+    values, begin = np.array([[3.0], [4.0], [100.0]]), np.array([[5.0], [5000.0]])
+    # 100 alone, at 100 / (1 + 1), costs 1/2 100^2 = 5,000 and saves (100 - 107/4)^2 = 5,366
+    assert next(lloyd(values, begin, 1.0))[0].ravel().tolist() == [107 / 4, 50]
+    # here it would cost 10/11 100^2 = 9,091 and save (100 - 107/13)^2 = 8,422
+    assert next(lloyd(values, begin, 10.0))[0].ravel().tolist() == [107 / 13, 0]
+
+
 def test_a_stratum_not_worth_its_penalty_stays_empty():
     few = strata.kmeans(USERS, 6, penalty=1e5, rng=0)
     assert few.k < 6 and few.sizes.sum() == 300 and few.assign(USERS).equals(few.labels)
+    assert few.assign(USERS * 0).between(0, few.k - 1).all()  # an empty centre at the origin draws nobody
     assert strata.kmeans(USERS, 6, penalty=1e-3, rng=0).k == 6
 
 
@@ -141,6 +150,16 @@ def test_as_many_strata_as_different_users_are_the_different_users(init, penalty
     assert made.sizes.tolist() == [50, 3, 1] and made.inertia == pytest.approx(0, abs=1e-9) and not recwarn.list
     with pytest.raises(ValueError, match="4 strata asked for, but only 3 of the 54 users differ"):
         strata.kmeans(users, 4)
+
+
+def test_equal_starts_are_mended_in_silence(recwarn):
+    for seed in range(20):  # scikit-learn warns at some of these, and ends with a stratum too few
+        rng = np.random.default_rng(seed)
+        different = rng.normal(size=(5, 2))
+        users = pd.DataFrame(different[np.r_[:5, rng.integers(5, size=55)]])
+        made = strata.kmeans(users, 5, init="random", starts=1, rng=seed)
+        assert made.k == 5 and made.inertia == pytest.approx(0, abs=1e-9)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -101,9 +101,10 @@ def test_many_users_are_pre_clustered_and_end_close_to_the_exact_tree():
 
 
 def test_with_few_different_users_pre_clustering_loses_nothing():
-    data = clouds(40).sample(900, replace=True, random_state=0).reset_index(drop=True)
+    data = clouds(40, apart=0.5).sample(900, replace=True, random_state=0).reset_index(drop=True)
     exact, quick = strata.ward(data, 4), strata.ward(data, 4, exact=100, micro=50, rng=0)
     assert adjusted_rand_score(exact.labels, quick.labels) == 1 and len(quick.tree) == 39
+    assert np.allclose(exact.tree[-39:, 2], quick.tree[:, 2])  # each of the 40 with the weight of its users
 
 
 def test_new_users_go_to_the_nearest_centre_though_a_member_may_not():
