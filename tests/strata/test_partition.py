@@ -64,10 +64,10 @@ def test_an_emptied_stratum_begins_anew_with_the_user_farthest_from_its_centre()
 
 def test_a_new_beginning_pays_the_penalty_too():
     values, begin = np.array([[3.0], [4.0], [100.0]]), np.array([[5.0], [5000.0]])
-    # 100 alone, at 100 / (1 + 1), costs 1/2 100^2 = 5,000 and saves (100 - 107/4)^2 = 5,366
-    assert next(lloyd(values, begin, 1.0))[0].ravel().tolist() == [107 / 4, 50]
-    # here it would cost 10/11 100^2 = 9,091 and save (100 - 107/13)^2 = 8,422
-    assert next(lloyd(values, begin, 10.0))[0].ravel().tolist() == [107 / 13, 0]
+    # 3 alone, at 3 / (1 + 1), costs 1/2 3^2 = 4.5 and saves (3 - 107/4)^2 = 564; 100 alone would cost 5,000 and save 5,366
+    assert next(lloyd(values, begin, 1.0))[0].ravel().tolist() == [107 / 4, 3 / 2]
+    # whoever left here would cost at least 10/11 100^2 = 9,091 and save at most (102 - 302/13)^2 = 6,203
+    assert next(lloyd(values * 0 + [[100], [100], [102]], begin, 10.0))[0].ravel().tolist() == [302 / 13, 0]
 
 
 def test_a_stratum_not_worth_its_penalty_stays_empty():
