@@ -10,7 +10,7 @@ import pytest
 import recsys_kit
 
 PACKAGE = Path(recsys_kit.__file__).parent
-LAYERS = ["schema", "data", "prepare features", "strata fusion", "models", "interest", "decide"]
+LAYERS = ["schema", "data", "prepare features", "strata", "fusion", "models", "interest", "decide"]
 
 
 def test_importing_the_kit_loads_no_heavy_library():
