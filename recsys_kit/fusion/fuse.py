@@ -14,7 +14,7 @@ from recsys_kit.schema import USER, SchemaError
 from recsys_kit.strata.table import as_table, whole
 
 CONSTANT = 1e-9  # a block that varies by less than this share of its largest value does not vary: what is left is rounding
-NO_RANK = 1e-12  # a component with less than this share of the first one's variance is rounding
+NO_RANK = 1e-10  # a component with less than this share of the first one's variance is rounding
 
 
 class Fusion:
@@ -95,7 +95,8 @@ class Fusion:
             raise RuntimeError("this Fusion has not been fitted; call fit(blocks) first")
         if set(blocks) != set(self._columns):
             raise SchemaError(f"this Fusion was fitted on the blocks {', '.join(self._columns)}, not on "
-                              f"{', '.join(blocks) or 'none'}.\nTo mend it: make the blocks of new users with the transform that made the first ones")
+                              f"{', '.join(blocks) or 'none'}.\n"
+                              f"To mend it: make the blocks of new users with the transform that made the first ones")
         users, tables = _checked({name: blocks[name] for name in self._columns}, self._columns)
         return pd.DataFrame(self._scaled(tables) @ self.loadings.to_numpy(), index=users, columns=self.loadings.columns)
 

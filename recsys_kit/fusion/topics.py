@@ -13,8 +13,9 @@ from recsys_kit.data.interactions import Interactions
 from recsys_kit.schema import USER, SchemaError
 from recsys_kit.strata.table import as_table, whole
 
-STARTS, GLANCE, SEEN = 4, 2_000, 8_000  # starts; users each of them looks at; users the best of them sees, in whole passes
-BATCH, STEPS = 32, 10  # users per update; rounds to find a user's mixture while learning (100 once learned)
+BATCH, STEPS = 32, 5     # users per update; rounds to find a user's mixture while learning (100 once learned)
+STARTS, GLANCE = 4, 48   # short starts, and updates each of them gets
+UPDATES = 128            # updates the best of them gets, rounded up to whole passes over the users
 RELEVANCE = 0.6        # lambda: what readers of topics found most telling in Sievert and Shirley's study
 
 
@@ -81,15 +82,16 @@ class Topics:
 
         Relevance (Sievert and Shirley, 2014): ``0.6 log phi_kw + 0.4 log(phi_kw / p_w)``, with ``p_w`` the column's share of all
         counts. The most probable columns alone would name the best-sellers in every topic.
-        titles : column -> what to print, such as ``items.set_index("item_id")["title"]``; columns it lacks are printed as they are.
+        titles : column -> what to print, such as ``items.set_index("item_id")["title"]``; what it lacks is printed as it is, and
+        what is titled alike once.
         """
         self._check_fitted()
         occurs = np.flatnonzero(self._overall > 0)
         log_phi = np.log(self.distributions.to_numpy()[:, occurs])
         relevance = RELEVANCE * log_phi + (1 - RELEVANCE) * (log_phi - np.log(self._overall[occurs]))
-        best = occurs[np.argsort(-relevance, axis=1, kind="stable")[:, :n]]
-        printed = self._columns.to_series() if titles is None else _printed(self._columns, titles)
-        return pd.DataFrame({"share": self.share, "words": ["; ".join(printed.iloc[row].astype(str)) for row in best]})
+        printed = _printed(self._columns[occurs], titles)
+        best = (printed[row].drop_duplicates()[:n] for row in np.argsort(-relevance, axis=1, kind="stable"))
+        return pd.DataFrame({"share": self.share, "words": ["; ".join(names) for names in best]})
 
     def perplexity(self, counts: pd.DataFrame | Interactions, rng=0) -> float:
         """How surprised the topics are by users they were not learned from: the lower the better, 1 at best.
@@ -140,20 +142,25 @@ def _best_of(starts: int, matrix: sparse.csr_array, n: int, rng: np.random.Gener
     from sklearn.decomposition import LatentDirichletAllocation
 
     users = matrix.shape[0]
-    few, best, least = matrix[:GLANCE], None, np.inf
+    few, best, least = matrix[:GLANCE * BATCH], None, np.inf
     for _ in range(starts if n > 1 else 1):
         model = LatentDirichletAllocation(n, batch_size=BATCH, max_doc_update_iter=STEPS, total_samples=users, n_jobs=1,
                                           random_state=int(rng.integers(2**31 - 1)))
-        for _ in range(-(-GLANCE // users)):
-            model.partial_fit(few)
-        surprise = model.perplexity(few[:GLANCE // 4])
+        _lead_on(model, few, GLANCE)
+        surprise = model.perplexity(few[:GLANCE * BATCH // 4])
         if surprise < least:
             best, least = model, surprise
-    for _ in range(-(-SEEN // users)):
-        best.partial_fit(matrix)
+    _lead_on(best, matrix, UPDATES)
     return best.set_params(max_doc_update_iter=100)
 
 
-def _printed(columns: pd.Index, titles: Mapping | pd.Series) -> pd.Series:
-    title = columns.to_series().map(titles)
-    return title.where(title.notna(), columns.to_series())
+def _lead_on(model, matrix: sparse.csr_array, updates: int) -> None:
+    a_pass = -(-matrix.shape[0] // BATCH)
+    for _ in range(-(-updates // a_pass)):
+        model.partial_fit(matrix)
+
+
+def _printed(columns: pd.Index, titles: Mapping | pd.Series | None) -> pd.Index:
+    name = columns.to_series()
+    title = name if titles is None else name.map(titles)
+    return pd.Index(title.where(title.notna(), name).astype(str))
