@@ -15,7 +15,7 @@ from recsys_kit.strata.table import Table, as_table
 
 NOISE = -1
 STRATUM = "stratum"
-BLOCK = 4_000_000  # distances held at a time
+BLOCK = 500_000  # distances held at a time: 4 MB, which a processor keeps at hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +105,9 @@ class Strata:
 
 def squared_distances(values, centres: np.ndarray) -> np.ndarray:
     """(n, k) squared Euclidean distances ``||x||^2 - 2 x.mu + ||mu||^2`` of rows (dense or sparse) to centres; never below zero."""
-    if isinstance(values, np.ndarray) and len(centres):  # a column of large numbers would swallow the digits of small differences
-        middle = centres.mean(axis=0)
-        values, centres = values - middle, centres - middle
-    own = values.multiply(values).sum(axis=1) if sparse.issparse(values) else np.einsum("ij,ij->i", values, values)
-    return np.maximum(np.asarray(own).reshape(-1, 1) - 2 * (values @ centres.T) + np.einsum("ij,ij->i", centres, centres), 0.0)
+    own, rest = _parts(values, centres)
+    rest += own[:, None]
+    return np.maximum(rest, 0.0, out=rest)
 
 
 def nearest(values, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,10 +115,21 @@ def nearest(values, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = max(BLOCK // max(len(centres), 1), 1)
     labels, squared = np.empty(values.shape[0], dtype=np.int64), np.empty(values.shape[0])
     for start in range(0, len(labels), rows):
-        distance = squared_distances(values[start:start + rows], centres)
-        best = distance.argmin(axis=1)
-        labels[start:start + rows], squared[start:start + rows] = best, distance[np.arange(len(best)), best]
-    return labels, squared
+        own, rest = _parts(values[start:start + rows], centres)
+        best = rest.argmin(axis=1)
+        labels[start:start + rows], squared[start:start + rows] = best, own + rest[np.arange(len(best)), best]
+    return labels, np.maximum(squared, 0.0, out=squared)
+
+
+def _parts(values, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``||x||^2`` (n,) and ``||mu||^2 - 2 x.mu`` (n, k), from the middle of the centres where rows are dense."""
+    if isinstance(values, np.ndarray) and len(centres):  # a column of large numbers would swallow the digits of small differences
+        middle = centres.mean(axis=0)
+        values, centres = values - middle, centres - middle
+    own = values.multiply(values).sum(axis=1) if sparse.issparse(values) else np.einsum("ij,ij->i", values, values)
+    rest = values @ (-2 * centres.T)
+    rest += np.einsum("ij,ij->i", centres, centres)
+    return np.asarray(own).ravel(), rest
 
 
 def nearest_centre(centres: np.ndarray) -> Callable:

@@ -57,6 +57,12 @@ def test_rings_are_found_where_k_means_cuts_them():
     assert adjusted_rand_score(truth, found) > 0.95 > 0.5 > adjusted_rand_score(truth, strata.kmeans(USERS, 2, rng=0).labels[:360])
 
 
+def test_a_user_between_two_strata_joins_the_nearer_core_user():
+    line = pd.DataFrame({"x": [0.0, 0, 0, 0.2, 1.15, 2.0, 2.5, 2.5, 2.5]})  # 1.15 is no core user, and in reach of 0.2 and 2.0
+    made = strata.dbscan(line, 1.0, 4)
+    assert made.labels.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0] and made.assign(line).equals(made.labels)
+
+
 def test_new_users_join_a_core_user_in_reach_and_are_noise_elsewhere():
     line = pd.DataFrame({"x": [0.0, 1, 2, 3, 10, 11, 12, 50]})
     made = strata.dbscan(line, 1.0, 3)  # core: 1, 2 and 11
