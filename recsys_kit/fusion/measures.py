@@ -74,7 +74,8 @@ class Categories:
             return "the items have no categories"
         path = items.set_index(ITEM)[CATEGORY]
         if level is not None:
-            path = path.str.split("/").str[:level].str.join("/")
+            paths = pd.Series(path.dropna().unique())
+            path = path.map(dict(zip(paths, paths.str.split("/").str[:level].str.join("/"), strict=True)))
         path = path.fillna(UNKNOWN)
         names = sorted(path.reindex(seen.items).fillna(UNKNOWN).unique())
         if not names:
