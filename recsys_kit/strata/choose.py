@@ -55,7 +55,7 @@ class Choice:
         panels = figure.subplots(2, 3, sharex=True)
         ks = self.table.index
         for ax, (column, (name, how, unit)) in zip(panels.flat, PANELS.items(), strict=True):
-            values, vote = self.table[column].replace(np.inf, np.nan), self.votes.get(column)
+            values, vote = self.table[column], self.votes.get(column)
             error = 2 * self.table.get(f"{column}_error", pd.Series(0.0, self.table.index)).fillna(0)
             ax.errorbar(ks, values, yerr=error if error.any() else None, fmt="o-", color="C0", markersize=4, capsize=3)
             if column == "within" and vote:

@@ -143,7 +143,6 @@ def _distances(values, rows: np.ndarray) -> np.ndarray:
         product, norm = block @ values.T, np.einsum("ij,ij->i", values, values)
     squared = norm[rows][:, None] - 2 * product + norm
     np.maximum(squared, 0, out=squared)
-    squared[np.arange(len(rows)), rows] = 0
     return np.sqrt(squared, out=squared)
 
 

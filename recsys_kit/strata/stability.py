@@ -83,7 +83,6 @@ def _places(matrix: sparse.csr_array) -> sparse.csr_array:
 
 
 def _interactions(data: Interactions, users: pd.Index, places: sparse.csr_array) -> Interactions:
-    places.sort_indices()
     place = places.data - 1
     matrix = sparse.csr_array((data.matrix.data[place], places.indices, places.indptr), shape=places.shape)
     return replace(data, users=users, matrix=matrix, since=data.since[place])

@@ -103,6 +103,7 @@ def test_the_picture_says_who_disagrees():
     figure = Choice(table, votes(table)).picture()
     titles = [ax.get_title() for ax in figure.axes]
     assert "Silhouette votes for k = 2 (highest)" in titles and "Davies-Bouldin: no vote" in titles
+    assert "Calinski-Harabasz votes for k = 4 (highest)" in titles and "Within strata votes for k = 4 (knee)" in titles
     assert figure.get_suptitle() == "2 of 4 votes are for k = 2"
     figure.canvas.draw()
 

@@ -97,6 +97,9 @@ def test_what_cannot_be_compared_is_refused_in_words():
     for same in (0.0, 0.1, 1e9 + 0.1):
         with pytest.raises(ValueError, match="are all equal"):
             separation(labels, profiles * 0 + same)
+    alike = sparse.csr_array(np.full((len(USERS), 3), 0.7))
+    with pytest.raises(ValueError, match="are all equal"):
+        separation(labels, Interactions(USERS, pd.Index(list("abc")), alike, np.zeros(alike.nnz, dtype=np.int64)))
     with pytest.raises(SchemaError, match="missing or infinite"):
         separation(labels, profiles.mask(profiles > 2))
     with pytest.raises(ValueError, match="permutations must be at least 1"):
