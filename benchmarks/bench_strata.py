@@ -66,7 +66,8 @@ def pre_clustered_ward() -> None:
     for micro in (500, 2_000):
         seconds, made = timed(lambda: strata.ward(data, K, micro=micro, rng=0))  # noqa: B023
         with_truth, with_exact = (adjusted_rand_score(labels, made.labels) for labels in (truth, exact.labels))
-        print(f"  from {micro:5,d} micro-strata: {seconds:.2f} s, ARI with the truth {with_truth:.3f}, with exact Ward {with_exact:.3f}")
+        print(f"  from {micro:5,d} micro-strata: {seconds:.2f} s, ARI with the truth {with_truth:.3f}, "
+              f"with exact Ward {with_exact:.3f}")
 
 
 def against_users() -> None:

@@ -65,8 +65,10 @@ def test_what_counts_is_direction_and_opposites_are_unlike():
 def test_at_tau_one_multiples_are_equal_in_spite_of_rounding():
     base = np.random.default_rng(0).normal(size=(50, 7))
     users = pd.DataFrame(np.vstack([base, base * 0.1, base * 7.3])).add_prefix("f")
-    made = strata.threshold(users, 1.0)
-    assert made.sizes.tolist() == [3] * 50 and made.assign(users * 11).equals(made.labels)
+    thin = Interactions(users.index, users.columns, sparse.csr_array(users.to_numpy()), np.zeros(0))
+    for data in (users, thin):
+        made = strata.threshold(data, 1.0)
+        assert made.sizes.tolist() == [3] * 50 and made.assign(users * 11).equals(made.labels)
 
 
 @pytest.mark.parametrize("least", [1, 2])
