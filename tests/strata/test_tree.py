@@ -105,6 +105,12 @@ def test_with_few_different_users_pre_clustering_loses_nothing():
     assert np.allclose(exact.tree[-39:, 2], quick.tree[:, 2])  # each of the 40 with the weight of its users
 
 
+def test_a_user_unlike_all_others_is_never_lost_among_many():
+    users = pd.DataFrame({"x": np.r_[np.repeat([0.0, 1.0, 2.0], 7_000), np.arange(10.0, 30.0)]})
+    made = strata.ward(users, 23, exact=100, micro=23, rng=0)
+    assert made.inertia == pytest.approx(0, abs=1e-9) and made.sizes.tolist() == [7_000] * 3 + [1] * 20
+
+
 def test_new_users_go_to_the_nearest_centre_though_a_member_may_not():
     data = clouds(apart=1.0)
     made = strata.ward(data, 5)
