@@ -11,7 +11,7 @@ import pandas as pd
 
 from recsys_kit.strata.indices import qualities
 from recsys_kit.strata.partition import kmeans
-from recsys_kit.strata.stability import stability
+from recsys_kit.strata.stability import shuffled, stability
 from recsys_kit.strata.table import as_table, whole
 
 # column -> (name, how it votes, what the axis shows)
@@ -21,7 +21,7 @@ PANELS = {
     "silhouette": ("Silhouette", "highest", "mean silhouette\n(-1 to 1)"),
     "calinski_harabasz": ("Calinski-Harabasz", "highest", "between / within\nper degree of freedom"),
     "davies_bouldin": ("Davies-Bouldin", "lowest", "overlap of the strata\nmost alike (mean)"),
-    "stability": ("Stability", "highest", "adjusted Rand index\nbetween two halves"),
+    "stability": ("Stability", "farthest above shuffled", "adjusted Rand index\nbetween two halves"),
 }
 
 
@@ -30,7 +30,8 @@ class Choice:
     """What the indices say about the number of strata.
 
     table : one row per k; columns within, between, silhouette, silhouette_error, calinski_harabasz, davies_bouldin (see
-        `indices.quality`), stability and stability_error (mean and standard error over the resamples).
+        `indices.quality`), stability and stability_error (mean and standard error over the resamples), and stability_shuffled:
+        the stability of strata of the same table with every column shuffled on its own.
     votes : index -> the k it votes for; an index that has nothing to say does not vote.
     """
 
@@ -39,11 +40,11 @@ class Choice:
 
     @property
     def k(self) -> int:
-        """The k with most votes; of equally many the most stable, then the smallest. The smallest k there is if nothing voted."""
+        """The k with most votes; of equally many the one stability likes best, then the smallest. The smallest if nothing voted."""
         if not self.votes:
             return int(self.table.index[0])
         count = Counter(self.votes.values())
-        steady = self.table["stability"].fillna(-np.inf)
+        steady = _above_shuffled(self.table).fillna(-np.inf)
         return max(sorted(count), key=lambda k: (count[k], steady[k]))
 
     def picture(self):
@@ -60,6 +61,10 @@ class Choice:
             ax.errorbar(ks, values, yerr=error if error.any() else None, fmt="o-", color="C0", markersize=4, capsize=3)
             if column == "within" and vote:
                 ax.plot(ks[[0, -1]], values.iloc[[0, -1]], color="grey", linestyle=":", linewidth=1)  # the chord
+            if column == "stability":
+                ax.plot(values.index, self.table["stability_shuffled"], "s--", color="grey", markersize=3, linewidth=1,
+                        label="columns shuffled")
+                ax.legend(fontsize=8)
             if vote:
                 ax.axvline(vote, color="black", linestyle="--", linewidth=1, zorder=0)
                 ax.plot(vote, values[vote], "o", markersize=13, markerfacecolor="none", markeredgecolor="black")
@@ -84,15 +89,17 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
     ``silhouette``            for its highest value
     ``calinski_harabasz``     for its highest value
     ``davies_bouldin``        for its lowest value
-    ``stability``             for its highest mean
+    ``stability``             for its largest mean above that of shuffled columns
     ========================  =================================================================================
 
     ``between`` does not vote: it is the total variance less ``within``, and would say the same twice. No index can vote for
     k = 1 (there nothing is defined but ``within``, whose knee is never an end), so votes alone cannot tell that there are no
-    strata at all: make the same table of ``shuffled(data, rng)`` and compare. The gap statistic (Tibshirani, Walther and Hastie,
-    2001) is left out: on five simulated markets with five strata its 1-standard-error rule found five once and nothing four
-    times (the gap rises on, as clouds of users are no uniform boxes), in as much time as all the rest together takes
-    (``benchmarks/bench_choose.py``).
+    strata at all; ``stability_shuffled`` can: strata are worth a name where ``stability`` is clearly above it. Stability itself
+    prefers few strata whatever the data, since two halves of any long cloud agree where to cut it in two; what is left after
+    subtracting that of shuffled columns (half as many resamples) is owed to how columns go together. The gap statistic
+    (Tibshirani, Walther and Hastie, 2001) is left out: on five simulated markets with five strata its 1-standard-error rule
+    found five once and nothing four times (the gap rises on, as clouds of users are no uniform boxes), in as much time as all
+    the rest together takes (``benchmarks/bench_choose.py``).
 
     data : DataFrame users x numbers, or `Interactions`. method : called as ``method(data, k, rng=generator)``, returns `Strata`;
     options by ``functools.partial(kmeans, starts=3)``. Above 10,000 users silhouette and stability are sampled (see there), the
@@ -110,20 +117,27 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
                          f"To mend it: ks up to {len(table) // 2}" if len(table) > 1 else
                          "choose: there is only one user, and nothing to choose")
     rng = np.random.default_rng(rng)
-    seed, total = int(rng.integers(2**31 - 1)), len(ks) * (1 + resamples)
-    partitions, steady = [], {}
+    seed, nothing, nulls = int(rng.integers(2**31 - 1)), shuffled(data, rng), max(1, resamples // 2)
+    each = 1 + resamples + nulls
+    partitions, steady, null = [], {}, {}
+
+    def judge(of, times: int, k: int, done: int) -> np.ndarray:
+        if k == 1:  # one stratum agrees with itself always: that says nothing
+            return np.full(times, np.nan)
+        return stability(of, k, method=method, resamples=times, rng=seed,  # the same seed: every k is judged on the same halves
+                         progress=progress and (lambda resample, _: progress(done + resample, each * len(ks))))
+
     for k in ks:
-        done = len(partitions) * (1 + resamples)
+        done = len(partitions) * each + 1
         partitions.append(method(data, k, rng=rng).labels)
         if progress:
-            progress(done + 1, total)
-        # one stratum agrees with itself always: that says nothing
-        steady[k] = np.full(resamples, np.nan) if k == 1 else stability(
-            data, k, method=method, resamples=resamples, rng=seed,  # the same seed: every k is judged on the same halves
-            progress=progress and (lambda resample, _, done=done: progress(done + 1 + resample, total)))
+            progress(done, each * len(ks))
+        steady[k] = judge(data, resamples, k, done)
+        null[k] = judge(nothing, nulls, k, done + resamples)
     found = qualities(table, partitions, rng=rng).set_axis(pd.Index(ks, name="k"), axis=0)
     found["stability"] = pd.Series({k: values.mean() for k, values in steady.items()})
     found["stability_error"] = pd.Series({k: pd.Series(values).sem() for k, values in steady.items()})
+    found["stability_shuffled"] = pd.Series({k: values.mean() for k, values in null.items()})
     return Choice(found, votes(found))
 
 
@@ -131,10 +145,14 @@ def votes(table: pd.DataFrame) -> dict[str, int]:
     """The k every index of the table votes for. Undefined values never win; of equal ones the smallest k does."""
     found = {"within": knee(table["within"])}
     for column, (_, how, _) in PANELS.items():
-        values = table[column].dropna()
-        if how in ("highest", "lowest") and len(values):
-            found[column] = values.idxmax() if how == "highest" else values.idxmin()
+        values = (_above_shuffled(table) if column == "stability" else table[column]).dropna()
+        if how not in ("knee", "") and len(values):
+            found[column] = values.idxmin() if how == "lowest" else values.idxmax()
     return {column: int(k) for column, k in found.items() if k is not None}
+
+
+def _above_shuffled(table: pd.DataFrame) -> pd.Series:
+    return table["stability"] - table["stability_shuffled"]
 
 
 def knee(curve: pd.Series):

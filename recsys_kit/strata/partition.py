@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from recsys_kit.strata.result import Strata, build, nearest, nearest_centre, own
 from recsys_kit.strata.table import Table, as_table, require_k, whole
 
 ROUNDS = 300
+SMALL = 200_000  # users times strata
 INITS = ("k-means++", "random")
 
 
@@ -134,6 +136,14 @@ def _given(init, k: int, table: Table) -> str | np.ndarray:
     return centres
 
 
+@cache
+def _threads():
+    from sklearn.cluster import KMeans  # noqa: F401  (its OpenMP has to be loaded to be found)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def _begin(values, k: int, init: str, rng: np.random.Generator) -> np.ndarray:
     from sklearn.cluster import kmeans_plusplus
 
@@ -151,6 +161,8 @@ def _learn(values, k: int, init, starts: int, batch: int | None, rng: np.random.
     shared = {"init": init, "n_init": starts if isinstance(init, str) else 1, "random_state": int(rng.integers(2**31 - 1))}
     model = (KMeans(k, max_iter=ROUNDS, **shared) if batch is None else
              MiniBatchKMeans(k, batch_size=min(batch, values.shape[0]), compute_labels=False, **shared))
-    with warnings.catch_warnings():
+    # On small tables threads cost more than they bring, and on a busy machine, waiting for each other, twenty times as much.
+    threads = 1 if values.shape[0] * k < SMALL else None
+    with warnings.catch_warnings(), _threads().limit(limits=threads, user_api="openmp"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # equal users among the starts: an empty stratum is seeded anew
         return np.asarray(model.fit(values).cluster_centers_, dtype=np.float64)

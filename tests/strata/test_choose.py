@@ -31,12 +31,28 @@ def test_planted_strata_get_every_vote(four):
 
 def test_the_table_holds_what_the_parts_give_alone(four):
     labels = fast(crowds(), 4, rng=0).labels  # strata this clear are found from any seed
-    assert four.table.loc[4].drop(["stability", "stability_error"]).to_dict() == pytest.approx(quality(crowds(), labels).to_dict())
+    indices = four.table.loc[4].drop(["stability", "stability_error", "stability_shuffled"])
+    assert indices.to_dict() == pytest.approx(quality(crowds(), labels).to_dict())
     assert four.table.loc[4, "stability"] == pytest.approx(1)
     seed = int(np.random.default_rng(0).integers(2**31 - 1))
     alone = stability(crowds(), 6, method=fast, resamples=4, rng=seed)
     assert four.table.loc[6, "stability"] == alone.mean()
     assert four.table.loc[6, "stability_error"] == pytest.approx(alone.std(ddof=1) / 2)
+    rng = np.random.default_rng(0)
+    rng.integers(2**31 - 1)
+    nothing = stability(shuffled(crowds(), rng), 6, method=fast, resamples=2, rng=seed)
+    assert four.table.loc[6, "stability_shuffled"] == nothing.mean() < 0.7
+
+
+def test_stability_votes_by_how_far_it_lies_above_that_of_shuffled_columns():
+    # one long cloud: its two halves always agree where to cut it in two, and that says nothing of groups
+    long = crowds(1000).assign(length=1000 * np.random.default_rng(2).normal(size=1000))
+    two = choose(long, [2, 3], method=fast, resamples=4, rng=0).table.loc[2]
+    assert two["stability"] > 0.85 and two["stability_shuffled"] > 0.85
+    told = pd.DataFrame({"within": [3.0, 2.0, 1.0], "between": 0.0, "silhouette": np.nan, "calinski_harabasz": np.nan,
+                         "davies_bouldin": np.nan, "stability": [0.95, 0.9, 0.8], "stability_shuffled": [0.9, 0.5, 0.6]},
+                        index=[2, 3, 4])
+    assert votes(told) == {"stability": 3}
 
 
 def test_one_stratum_has_a_variance_and_no_index_and_never_wins(four):
@@ -54,12 +70,13 @@ def test_one_seed_gives_one_table(four):
 
 def test_undefined_values_do_not_vote_and_infinite_ones_do():
     table = pd.DataFrame({"within": [3.0, 2.0, 1.0], "between": 0.0, "silhouette": np.nan, "calinski_harabasz": [1, np.inf, 2],
-                          "davies_bouldin": [np.nan, 0.4, 0.3], "stability": [0.5, 0.9, 0.9]}, index=[2, 3, 4])
+                          "davies_bouldin": [np.nan, 0.4, 0.3], "stability": [0.5, 0.9, 0.9], "stability_shuffled": 0.1},
+                         index=[2, 3, 4])
     assert votes(table) == {"calinski_harabasz": 3, "davies_bouldin": 4, "stability": 3}
 
 
 def test_the_most_votes_win_and_of_equally_many_the_most_stable():
-    table = pd.DataFrame({"stability": [0.7, 0.9, 0.8, np.nan]}, index=[2, 3, 4, 5])
+    table = pd.DataFrame({"stability": [0.9, 0.9, 0.8, np.nan], "stability_shuffled": [0.2, 0, 0, 0]}, index=[2, 3, 4, 5])
     assert Choice(table, {"a": 2, "b": 2, "c": 3}).k == 2
     assert Choice(table, {"a": 2, "b": 2, "c": 4, "d": 4, "e": 3}).k == 4
     assert Choice(table, {"a": 5, "b": 2}).k == 2
@@ -84,7 +101,7 @@ def test_the_picture_names_every_vote_and_rings_it(four):
     titles = [ax.get_title() for ax in figure.axes]
     assert titles == ["Within strata votes for k = 4 (knee)", "Between strata: shown, no vote",
                       "Silhouette votes for k = 4 (highest)", "Calinski-Harabasz votes for k = 4 (highest)",
-                      "Davies-Bouldin votes for k = 4 (lowest)", "Stability votes for k = 4 (highest)"]
+                      "Davies-Bouldin votes for k = 4 (lowest)", "Stability votes for k = 4 (farthest above shuffled)"]
     assert figure.get_suptitle() == "5 of 5 votes are for k = 4"
     assert all(ax.get_ylabel() for ax in figure.axes) and all("k" in ax.get_xlabel() for ax in figure.axes[3:])
     for ax, column in zip(figure.axes, four.table[["within", "between", "silhouette", "calinski_harabasz", "davies_bouldin",
@@ -99,7 +116,8 @@ def test_the_picture_names_every_vote_and_rings_it(four):
 def test_the_picture_says_who_disagrees():
     table = pd.DataFrame({"within": [3.0, 2.9, 1.0, 0.9], "between": 1.0, "silhouette": [0.3, 0.2, 0.1, 0.1],
                           "silhouette_error": 0.01, "calinski_harabasz": [1.0, 2, np.inf, 3], "davies_bouldin": np.nan,
-                          "stability": [0.9, 0.9, 0.8, 0.7], "stability_error": np.nan}, index=pd.RangeIndex(2, 6, name="k"))
+                          "stability": [0.9, 0.9, 0.8, 0.7], "stability_error": np.nan, "stability_shuffled": 0.2},
+                         index=pd.RangeIndex(2, 6, name="k"))
     figure = Choice(table, votes(table)).picture()
     titles = [ax.get_title() for ax in figure.axes]
     assert "Silhouette votes for k = 2 (highest)" in titles and "Davies-Bouldin: no vote" in titles
@@ -111,7 +129,7 @@ def test_the_picture_says_who_disagrees():
 def test_progress_is_told_after_every_set_of_strata():
     told = []
     choose(crowds(40), [2, 3], method=fast, resamples=2, rng=0, progress=lambda *at: told.append(at))
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert told == [(done, 8) for done in range(1, 9)]
 
 
 def test_ctrl_c_stops_it():
