@@ -137,6 +137,14 @@ def test_a_value_changed_by_another_program_is_noticed(tmp_path):
         Portrait.load(path)
 
 
+def test_a_reader_of_the_old_file_never_sees_half_of_the_new_one(tmp_path):
+    path = portrait(STRATA).save(tmp_path / "p.parquet")
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        whole().save(path)
+        assert reader.read() == before
+
+
 def test_where_saving_fails_nothing_is_left_behind_and_the_old_file_stays(tmp_path):
     (tmp_path / "folder.parquet").mkdir()
     with pytest.raises(OSError):

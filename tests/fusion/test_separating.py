@@ -69,6 +69,8 @@ def test_a_constant_feature_scores_nothing_and_a_perfect_one_everything():
     result = separating(table, LABELS, rng=0)
     assert result.loc["same", ["score", "p_value"]].tolist() == [0, 1] and not result.loc["same", "separates"]
     assert result.loc["label", "score"] == np.inf and result.loc["label", "separates"]
+    uneven = np.random.default_rng(3).integers(0, 3, 31)  # what is left within these strata is rounding, not zero
+    assert separating(pd.DataFrame({"x": np.array([0.3, 1.7, 2.9])[uneven]}), uneven)["score"].tolist() == [np.inf]
     assert separating(table[["same"]], LABELS, rng=0)["p_value"].tolist() == [1]
     assert separating(table[["same"]], LABELS, score="mutual_information")["score"].tolist() == [0]
 
