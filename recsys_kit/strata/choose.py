@@ -21,7 +21,7 @@ PANELS = {
     "silhouette": ("Silhouette", "highest", "mean silhouette\n(-1 to 1)"),
     "calinski_harabasz": ("Calinski-Harabasz", "highest", "between / within\nper degree of freedom"),
     "davies_bouldin": ("Davies-Bouldin", "lowest", "overlap of the strata\nmost alike (mean)"),
-    "stability": ("Stability", "farthest above shuffled", "adjusted Rand index\nbetween two halves"),
+    "stability": ("Stability", "above shuffled", "adjusted Rand index\nbetween two halves"),
 }
 
 

@@ -78,9 +78,13 @@ def _components(unit, tau: float) -> np.ndarray:
 
 
 def _alike(left, right, tau: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """All pairs of rows (left, right) at least tau alike, and how alike; a left row's pairs come in one block."""
+    """All pairs of rows (left, right) at least tau alike, and how alike; a left row's pairs come in one block.
+
+    Among the rows of one table a pair is looked at only once, save within a block.
+    """
     for start, end in _blocks(left, right):
-        similarity = left[start:end] @ right.T
+        first = start if left is right else 0
+        similarity = left[start:end] @ right[first:].T
         if sparse.issparse(similarity):
             similarity = sparse.coo_array(similarity)
             near = similarity.data >= tau - ROUNDING
@@ -88,7 +92,7 @@ def _alike(left, right, tau: float) -> Iterator[tuple[np.ndarray, np.ndarray, np
         else:
             rows, columns = np.nonzero(similarity >= tau - ROUNDING)
             value = similarity[rows, columns]
-        yield rows + start, columns, value
+        yield rows + start, columns + first, value
 
 
 def _blocks(left, right) -> Iterator[tuple[int, int]]:
