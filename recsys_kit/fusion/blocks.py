@@ -41,13 +41,14 @@ class UserBlocks:
         one user or two, and say nothing about who else is alike.
 
     The *look* is the click where there are clicks, else the first behaviour of view, favourite, cart, purchase, rate that occurs:
-    what comes before it (a view, where clicks are logged) is what the shop showed. Returns are left out everywhere. Of whom a
-    block knows nothing (only returns, only unknown items) gets the mean row: no opinion. A block in which no column differs
-    by more than 1e-9 between users is left out; ``left_out`` says which block is missing, and why.
+    what comes before it (a view, where clicks are logged) is what the shop showed. Returns are left out everywhere. A user of
+    whom a block knows nothing (only returns, only unknown items) gets the mean user's row: no opinion. A block in which no
+    column differs by more than 1e-9 between users is left out; ``left_out`` says which block is missing, and why.
 
     Parameters
     ----------
-    level : how many levels of the category path to keep; None: all.
+    level : how many levels of the category path to keep; None: all. Every category is a column: where there are thousands,
+        as in a supermarket, one level or two say more and take less room.
     vectors : dimensions of the block of vectors, fewer where there are too few users or items; None: 16 if there is no
         block of categories, else none.
 

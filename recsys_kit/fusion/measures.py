@@ -75,7 +75,7 @@ class Categories:
         path = items.set_index(ITEM)[CATEGORY]
         if level is not None:
             paths = pd.Series(path.dropna().unique())
-            path = path.map(dict(zip(paths, paths.str.split("/").str[:level].str.join("/"), strict=True)))
+            path = path.map(dict(zip(paths, paths.str.split("/").str[:level].str.join("/"), strict=True))).astype("str")
         path = path.fillna(UNKNOWN)
         names = sorted(path.reindex(seen.items).fillna(UNKNOWN).unique())
         if not names:

@@ -98,6 +98,7 @@ class Topics:
 
         Document completion (Wallach and others, 2009): of each user's counts a random half tells the mixture ``theta``, the other
         half is scored, ``exp(-sum_uw n_uw log(theta_u . phi_w) / sum n_uw)``. A model that knows nothing has the number of columns.
+        rng : which halves are drawn; by default the same every time.
         Raises `SchemaError` for counts that are not whole or are too few to halve.
         """
         users, columns, matrix = self._known(counts)

@@ -166,6 +166,15 @@ def test_items_without_a_category_count_as_unknown():
     assert blocks.transform(log(("c", "odder", "click", "1 09:00")))["category"].loc["c"].tolist() == [0, 1]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("level", [None, 1])
+def test_a_shop_that_files_nothing_or_only_some_things_is_no_trouble(level):
+    some = UserBlocks(level).fit_transform(SHOP, ITEMS.assign(category=["toy/car", None, "tea/green", None], price=np.nan))
+    assert some["category"].columns.tolist()[-1] == "category_unknown" and (some["category"].loc["b"] ** 2).iloc[-1] == pytest.approx(0.5)
+    nothing = UserBlocks(level).fit(SHOP, ITEMS.assign(category=None))
+    assert nothing.left_out["category"] == "the same for every user"
+
+
 def test_a_user_who_only_returned_things_has_no_opinion_on_anything():
     events = pd.concat([SHOP, log(("c", "car", "return", "1 09:00"))])
     blocks = UserBlocks().fit_transform(events, ITEMS.assign(category=["toy", "toy", "tea", "tea"]))
