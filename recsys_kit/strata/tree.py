@@ -19,7 +19,7 @@ def ward(data, k: int, *, exact: int = 5_000, micro: int = 2_000, rng=None) -> S
     data : DataFrame (n users x p numbers). k : number of strata, from 1 to the number of different users.
     exact : up to so many users the tree is exact (see `ward_tree`); the time grows with the square of n: about 1 s for 5,000 users
         of 10 columns.
-    micro : with more users, mini-batch K-Means first makes so many micro-strata, and Ward goes on from these, each with the weight
+    micro : at least k; with more users, mini-batch K-Means first makes so many micro-strata, and Ward goes on from these, each with the weight
         of its users (two steps, as in BIRCH; Zhang, Ramakrishnan and Livny, 1996): the time then grows with n, not with its square.
         With no more than ``micro`` different users nothing is lost: these are the micro-strata.
     rng : None, int or numpy Generator, for the micro-strata; the exact tree uses no chance.
@@ -36,9 +36,9 @@ def ward(data, k: int, *, exact: int = 5_000, micro: int = 2_000, rng=None) -> S
     table = as_table(data)
     values = table.dense("ward")
     k = require_k(table, k, "ward")
-    micro = whole(micro, k, "ward: micro, which k cannot exceed,")
     if len(table) <= exact:
         return _strata("Ward", table, np.arange(len(table)), ward_tree(values), k)
+    micro = whole(micro, k, "ward: micro, which k cannot exceed,")
     leaf, centres, sizes = _micro_strata(values, micro, np.random.default_rng(rng))
     return _strata(f"Ward on {len(sizes):,} micro-strata", table, leaf, ward_tree(centres, sizes), k)
 

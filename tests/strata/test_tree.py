@@ -122,7 +122,7 @@ def test_new_users_go_to_the_nearest_centre_though_a_member_may_not():
 def test_one_user_and_one_stratum():
     alone = strata.ward(clouds(1), 1)
     assert alone.sizes.tolist() == [1] and alone.tree.shape == (0, 4) and strata.cut(alone, 1).labels.equals(alone.labels)
-    assert strata.ward(clouds(), 1).sizes.tolist() == [400] and strata.ward(clouds(9), 9).sizes.tolist() == [1] * 9
+    assert strata.ward(clouds(), 1).sizes.tolist() == [400] and strata.ward(clouds(9), 9, micro=2).sizes.tolist() == [1] * 9
 
 
 def test_equal_users_share_a_stratum():
@@ -136,7 +136,7 @@ def test_equal_users_share_a_stratum():
 
 @pytest.mark.parametrize(("k", "arguments", "words"), [
     (0, {}, "must be at least 1"), (401, {}, "401 strata asked for, but there are only 400 users"),
-    (5, {"micro": 4}, "micro, which k cannot exceed, must be at least 5, not 4"),
+    (5, {"exact": 0, "micro": 4}, "micro, which k cannot exceed, must be at least 5, not 4"),
 ])
 def test_arguments_outside_their_range_are_refused(k, arguments, words):
     with pytest.raises(ValueError, match=f"^ward: .*{words}"):
