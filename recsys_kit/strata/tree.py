@@ -19,9 +19,9 @@ def ward(data, k: int, *, exact: int = 5_000, micro: int = 2_000, rng=None) -> S
     data : DataFrame (n users x p numbers). k : number of strata, from 1 to the number of different users.
     exact : up to so many users the tree is exact (see `ward_tree`); the time grows with the square of n: about 1 s for 5,000 users
         of 10 columns.
-    micro : at least k; with more users, mini-batch K-Means first makes so many micro-strata, and Ward goes on from these, each with the weight
-        of its users (two steps, as in BIRCH; Zhang, Ramakrishnan and Livny, 1996): the time then grows with n, not with its square.
-        With no more than ``micro`` different users nothing is lost: these are the micro-strata.
+    micro : at least k. With more users, mini-batch K-Means first makes so many micro-strata, and Ward goes on from these, each with
+        the weight of its users (two steps, as in BIRCH; Zhang, Ramakrishnan and Livny, 1996): the time then grows with n, not with
+        its square. With no more than ``micro`` different users nothing is lost: these are the micro-strata.
     rng : None, int or numpy Generator, for the micro-strata; the exact tree uses no chance.
 
     ``tree`` of the result holds the merges as `scipy.cluster.hierarchy.linkage` writes them, of users or of micro-strata (the last
