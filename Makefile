@@ -39,7 +39,7 @@ test: .venv/.ready ## check everything: unit tests, exercises both ways, chapter
 	$(PY) -m pytest -rfEs -n2 --dist=loadfile --doctest-modules tests recsys_kit || status=1; \
 	echo "Stored outputs against fresh ones (nbval):"; \
 	$(PY) -m pytest -rfEs -n2 --dist=loadfile --nbval --nbval-current-env notebooks/[0-9]*.ipynb notebooks/solutions \
-	  $(wildcard notebooks/cases) || status=1; \
+	  notebooks/cases || status=1; \
 	exit $$status
 
 lab: .venv/.ready ## open JupyterLab on the chapters
@@ -48,7 +48,7 @@ lab: .venv/.ready ## open JupyterLab on the chapters
 outputs: .venv/.ready ## for maintainers: run chapters, solutions and cases anew and store their outputs; write the exercises
 	@$(PY) -m jupyter nbconvert --to notebook --inplace --execute --ExecutePreprocessor.record_timing=False \
 	  --log-level=ERROR notebooks/[0-9]*.ipynb notebooks/solutions/*.ipynb \
-	  $(wildcard notebooks/cases/*.ipynb)
+	  notebooks/cases/*.ipynb
 	@rm -f notebooks/ledger-*.csv notebooks/claims-*.csv notebooks/*/ledger-*.csv notebooks/*/claims-*.csv
 	@$(PY) -m recsys_kit exercises
 

@@ -12,7 +12,8 @@ from recsys_kit.runs import runner
 from recsys_kit.runs.chapters import UsageError, find, find_cases
 
 COLUMNS = ("what", "chapter", "name", "first", "second", "relative")
-TIMINGS = ("s", "ms", "seconds", "minutes", "MB", "MiB", "GB", "GiB")  # units of what is never the same twice
+# units of what is never the same twice; the long one is that of a slope of time against users
+TIMINGS = ("s", "ms", "seconds", "minutes", "MB", "MiB", "GB", "GiB", "log seconds per log user")
 RESULTS = ("number", "fingerprint", "claim", "status")  # kinds of difference that mean: not reproduced
 
 

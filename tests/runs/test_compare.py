@@ -49,8 +49,9 @@ def test_the_last_digit_counts(two):
     assert len(two(LEDGER.replace("0.5", "0.5000000000000001"))) == 1
 
 
-def test_times_and_memory_are_never_a_difference(two):
-    assert two(LEDGER.replace("1.5,seconds", "9.5,seconds")).empty
+@pytest.mark.parametrize("unit", ["seconds", "MB", "log seconds per log user"])
+def test_times_and_memory_are_never_a_difference(two, unit):
+    assert two(LEDGER.replace("1.5,seconds", f"9.5,{unit}")).empty
 
 
 def test_a_number_that_one_run_does_not_have_is_a_difference(two):

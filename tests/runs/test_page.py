@@ -5,11 +5,11 @@ import re
 import nbformat
 import pytest
 
-from recsys_kit.runs.chapters import find
+from recsys_kit.runs.chapters import find, find_cases
 from recsys_kit.runs.page import to_html, without_formulas
 
 
-@pytest.fixture(scope="module", params=find(), ids=lambda chapter: chapter.path.stem)
+@pytest.fixture(scope="module", params=[*find(), *find_cases()], ids=lambda chapter: chapter.path.stem)
 def page(request):
     return to_html(nbformat.read(request.param.path, 4), request.param.path.name)
 
