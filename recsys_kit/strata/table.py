@@ -12,6 +12,8 @@ from scipy import sparse
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.schema import SchemaError
 
+LARGEST = 1e100  # the squares of larger numbers, and sums of them, come near the end of floating point
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -46,8 +48,8 @@ def as_table(data, columns: pd.Index | None = None) -> Table:
     data : a DataFrame with one row per user (index: user ids) and nothing but numbers, such as features or learned vectors;
         or `Interactions`, the sparse interest matrix users x items; or a `Table`, which is passed on.
     columns : what the strata were learned from; the same names in another order are put in order.
-    Raises `SchemaError` for no rows or columns, users or columns that come twice, columns that are no numbers, missing or infinite
-    values, and columns other than those learned from.
+    Raises `SchemaError` for no rows or columns, users or columns that come twice, an index of several levels, columns that are no
+    numbers, missing or infinite values, values beyond 1e100, and columns other than those learned from.
     """
     if isinstance(data, Table):
         table = data
@@ -113,12 +115,19 @@ def _from_interactions(data: Interactions) -> Table:
         users = data.users[np.unique(np.searchsorted(matrix.indptr, broken, side="right") - 1)]
         raise SchemaError(f"the interest matrix has {len(broken):,} missing or infinite values, for instance of users "
                           f"{_some(users)}.\nTo mend it: look at weights= of Interactions.from_events")
+    huge = np.flatnonzero(np.abs(matrix.data) > LARGEST)
+    if len(huge):
+        raise SchemaError(f"item {data.items[matrix.indices[huge[0]]]!r} holds {matrix.data[huge[0]]:g}; squares of it overflow.\n"
+                          f"To mend it: look at weights= of Interactions.from_events")
     return Table(data.users, data.items, matrix)
 
 
 def _from_frame(frame: pd.DataFrame) -> Table:
     if frame.empty:
         raise SchemaError(f"the table has {len(frame)} users and {frame.shape[1]} columns: there is nothing to make strata of")
+    if isinstance(frame.index, pd.MultiIndex):
+        raise SchemaError(f"users are told apart by {frame.index.nlevels} index levels.\nTo mend it: one id per user, such as "
+                          f"frame.set_axis(frame.index.map(str))")
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
         raise SchemaError(f"{len(twice):,} rows belong to users that already have one, for instance {_some(twice)}.\nTo mend it: "
@@ -137,6 +146,11 @@ def _from_frame(frame: pd.DataFrame) -> Table:
         rows = frame.index[broken[:, place]]
         raise SchemaError(f"column '{frame.columns[place]}': {len(rows):,} missing or infinite values, for instance of users "
                           f"{_some(rows)}.\nTo mend it: fill them with what a missing value means here, or leave the column out")
+    huge = np.abs(values) > LARGEST
+    if huge.any():
+        row, place = np.argwhere(huge)[0]
+        raise SchemaError(f"column '{frame.columns[place]}' holds {values[row, place]:g}; squares of it overflow.\n"
+                          f"To mend it: scale the column")
     return Table(frame.index, frame.columns, values)
 
 

@@ -53,6 +53,8 @@ def test_a_table_is_passed_on_and_some_users_are_taken_by_position():
     (FRAME.assign(seen=pd.Timestamp("2024")), "column 'seen' holds datetime64"),
     (FRAME.assign(spend=[1, np.nan, np.inf]), "column 'spend': 2 missing or infinite values, for instance of users 'b', 'c'"),
     (FRAME.assign(visits=pd.array([1, None, 2], dtype="Int64")), "column 'visits': 1 missing or infinite values.* 'b'"),
+    (FRAME.assign(spend=[1, -3e200, 2]), "column 'spend' holds -3e\\+200; squares of it overflow.\nTo mend it: scale the column"),
+    (FRAME.set_axis(pd.MultiIndex.from_product([["shop"], "abc"])), "2 index levels.\nTo mend it: one id per user"),
     (interactions(np.zeros((0, 3))), "0 users and 3 items"),
     (interactions(np.zeros((3, 0))), "3 users and 0 items"),
     (interactions([[1, 0], [0, np.inf], [2, 0]]), "the interest matrix has 1 missing or infinite values.* 'u1'"),
@@ -60,6 +62,13 @@ def test_a_table_is_passed_on_and_some_users_are_taken_by_position():
 def test_a_broken_table_is_told_what_is_wrong_and_where(data, words):
     with pytest.raises(SchemaError, match=words):
         as_table(data)
+
+
+def test_weights_whose_squares_overflow_are_named_by_their_item():
+    matrix = sparse.csr_array(np.array([[1, 0], [0, 3e200]]))
+    with pytest.raises(SchemaError, match="item 'i1' holds 3e\\+200; squares of it overflow"):
+        as_table(replace(interactions([[1, 0], [0, 1]]), matrix=matrix))
+    assert as_table(FRAME.assign(spend=[1, 2, 1e100])).values.max() == 1e100
 
 
 def test_columns_are_put_in_the_order_learned():
