@@ -54,7 +54,7 @@ def test_a_table_is_passed_on_and_some_users_are_taken_by_position():
     (FRAME.assign(spend=[1, np.nan, np.inf]), "column 'spend': 2 missing or infinite values, for instance of users 'b', 'c'"),
     (FRAME.assign(visits=pd.array([1, None, 2], dtype="Int64")), "column 'visits': 1 missing or infinite values.* 'b'"),
     (FRAME.assign(spend=[1, -3e200, 2]), "column 'spend' holds -3e\\+200; squares of it overflow.\nTo mend it: scale the column"),
-    (FRAME.set_axis(pd.MultiIndex.from_product([["shop"], "abc"])), "2 index levels.\nTo mend it: one id per user"),
+    (FRAME.set_axis(pd.MultiIndex.from_product([["shop"], list("abc")])), "2 index levels.\nTo mend it: one id per user"),
     (interactions(np.zeros((0, 3))), "0 users and 3 items"),
     (interactions(np.zeros((3, 0))), "3 users and 0 items"),
     (interactions([[1, 0], [0, np.inf], [2, 0]]), "the interest matrix has 1 missing or infinite values.* 'u1'"),
