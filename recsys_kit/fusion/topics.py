@@ -83,8 +83,9 @@ class Topics:
         Relevance (Sievert and Shirley, 2014): ``0.6 log phi_kw + 0.4 log(phi_kw / p_w)``, with ``p_w`` the column's share of all
         counts. The most probable columns alone would name the best-sellers in every topic.
         titles : column -> what to print, such as ``items.set_index("item_id")["title"]``; what it lacks is printed as it is, and
-        what is titled alike once.
+        what is titled alike once; of several titles of one column the first is printed. Raises ValueError for ``n`` below 1.
         """
+        n = whole(n, 1, "words: n")
         self._check_fitted()
         occurs = np.flatnonzero(self._overall > 0)
         log_phi = np.log(self.distributions.to_numpy()[:, occurs])
@@ -143,14 +144,15 @@ def _best_of(starts: int, matrix: sparse.csr_array, n: int, rng: np.random.Gener
     from sklearn.decomposition import LatentDirichletAllocation
 
     users = matrix.shape[0]
-    few, best, least = matrix[:GLANCE * BATCH], None, np.inf
+    few, models, surprises = matrix[:GLANCE * BATCH], [], []
     for _ in range(starts if n > 1 else 1):
         model = LatentDirichletAllocation(n, batch_size=BATCH, max_doc_update_iter=STEPS, total_samples=users, n_jobs=1,
                                           random_state=int(rng.integers(2**31 - 1)))
         _lead_on(model, few, GLANCE)
-        surprise = model.perplexity(few[:GLANCE * BATCH // 4])
-        if surprise < least:
-            best, least = model, surprise
+        models.append(model)
+        with np.errstate(over="ignore"):  # counts far below one: every start may be infinitely surprised, the first is taken then
+            surprises.append(model.perplexity(few[:GLANCE * BATCH // 4]))
+    best = models[int(np.argmin(np.nan_to_num(surprises, nan=np.inf)))]
     _lead_on(best, matrix, UPDATES)
     return best.set_params(max_doc_update_iter=100)
 
@@ -163,5 +165,7 @@ def _lead_on(model, matrix: sparse.csr_array, updates: int) -> None:
 
 def _printed(columns: pd.Index, titles: Mapping | pd.Series | None) -> pd.Index:
     name = columns.to_series()
+    if isinstance(titles, pd.Series):
+        titles = titles[~titles.index.duplicated()]
     title = name if titles is None else name.map(titles)
     return pd.Index(title.where(title.notna(), name).astype(str))

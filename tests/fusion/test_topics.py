@@ -40,6 +40,19 @@ def test_planted_topics_are_found_and_the_largest_comes_first():
     assert words["share"].is_monotonic_decreasing and words.index.tolist() == ["topic_0", "topic_1", "topic_2"]
 
 
+def test_where_a_single_start_ends_in_a_poor_optimum_the_best_of_four_finds_the_topics(monkeypatch):
+    train, new = planted(bestseller=False), planted(seed=1, bestseller=False)
+    found = Topics(3, rng=9).fit(train).perplexity(new)
+    monkeypatch.setattr("recsys_kit.fusion.topics.STARTS", 1)
+    assert found < 0.9 * Topics(3, rng=9).fit(train).perplexity(new)
+
+
+@pytest.mark.filterwarnings("error")
+def test_counts_so_small_that_every_start_is_infinitely_surprised_still_give_topics():
+    mixture = Topics(3, rng=0).fit(COUNTS * 1e-12).transform(COUNTS)
+    assert np.allclose(mixture.sum(axis=1), 1)
+
+
 def test_the_share_of_a_topic_is_its_share_of_all_counts():
     counts = COUNTS * np.arange(1, len(COUNTS) + 1)[:, None]  # users of very different activity
     topics = Topics(3, rng=0).fit(counts)
@@ -70,6 +83,7 @@ def test_titles_are_printed_for_ids_once_each_and_the_id_where_there_is_none(top
     words = topics.words(9, titles)["words"].iloc[0].split("; ")
     assert words.count("Stoneware") == 1 and "Green tea" in words and "car" in words and len(words) == 9
     assert topics.words(3, pd.Series(titles)).equals(topics.words(3, titles))
+    assert topics.words(3, pd.concat([pd.Series(titles), pd.Series({"tea": "Black tea"})])).equals(topics.words(3, titles))
 
 
 def test_a_column_nobody_touched_is_no_word_of_any_topic():
@@ -131,6 +145,8 @@ def test_what_is_no_count_is_refused_with_the_reason(topics):
             call()
     with pytest.raises(ValueError, match="n must be at least 1"):
         Topics(0)
+    with pytest.raises(ValueError, match="words: n must be at least 1, not -1"):
+        topics.words(-1)
     with pytest.raises(RuntimeError, match="call fit"):
         Topics().words()
 
