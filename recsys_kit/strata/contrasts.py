@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from recsys_kit.schema import SchemaError
-from recsys_kit.strata.result import NOISE, STRATUM, totals
+from recsys_kit.strata.labels import as_labels, numbered
+from recsys_kit.strata.result import totals
 from recsys_kit.strata.table import as_table
 
 SHUFFLES = 99  # the bound is the 95th of them
@@ -28,8 +29,9 @@ def contrasts(labels: pd.Series, features: pd.DataFrame) -> pd.DataFrame:
     * ``weekend``, a column added where Saturday and Sunday are there.
 
     A constant feature has the effect 0, and so has everything where there is one stratum only. Raises `SchemaError` for users
-    without features and for broken features (see `as_table`).
+    without features, labels that are missing or come twice, and broken features (see `as_table`).
     """
+    labels = as_labels(labels, "contrasts")
     return effects(labels, comparable(labels, features))
 
 
@@ -57,7 +59,7 @@ def smooth(day: np.ndarray) -> np.ndarray:
 
 def effects(labels: pd.Series, table: pd.DataFrame) -> pd.DataFrame:
     """`contrasts` of columns that are comparable already."""
-    strata, place = _places(labels)
+    place, strata = numbered(labels)
     return pd.DataFrame(_apart(_standard(table), place, len(strata)), index=strata, columns=table.columns)
 
 
@@ -66,15 +68,10 @@ def chance(labels: pd.Series, table: pd.DataFrame) -> pd.Series:
 
     The maximum over all columns makes one bound hold for all of them at once (Westfall and Young, 1993).
     """
-    strata, place = _places(labels)
+    place, strata = numbered(labels)
     standard, rng = _standard(table), np.random.default_rng(0)
     largest = [np.abs(_apart(standard, rng.permutation(place), len(strata))).max(axis=1) for _ in range(SHUFFLES)]
     return pd.Series(np.sort(largest, axis=0)[round(0.95 * (SHUFFLES + 1)) - 1], index=strata)
-
-
-def _places(labels: pd.Series) -> tuple[pd.Index, np.ndarray]:
-    strata = pd.Index(np.unique(labels[labels != NOISE]), name=STRATUM)
-    return strata, strata.get_indexer(labels)  # noise is not found: -1
 
 
 def _standard(table: pd.DataFrame) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.schema import CATEGORY, ITEM, TITLE, coerce_items
 from recsys_kit.strata.contrasts import HOURS, WEEKEND, chance, comparable, effects, smooth
+from recsys_kit.strata.labels import as_labels
 from recsys_kit.strata.result import NOISE, STRATUM, totals
 
 MATTERS = 0.3  # standard deviations; Cohen (1988) calls .2 small and .5 medium
@@ -56,8 +57,10 @@ def describe(labels: pd.Series, features: pd.DataFrame, *, interactions: Interac
     Items have the highest smoothed lift ``(seen + 10) / (expected + 10)``: in how many users of the stratum, against how many if
     the stratum's touches were shared out as all users' are; so a rare item that two of two users touched says little (in the
     way of DuMouchel's gamma-Poisson shrinkage, 1999). Several touches of one item by one user count once. Noise is the last
-    row, "no stratum". Raises `SchemaError` for users without features and for broken features (see `as_table`).
+    row, "no stratum". Raises `SchemaError` for users without features, labels that are missing or come twice, and
+    broken features (see `as_table`).
     """
+    labels = as_labels(labels, "describe")
     table = comparable(labels, features)
     raw = features.loc[labels.index].astype("float64")
     apart, bound = effects(labels, table), chance(labels, table)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recsys_kit.schema import SchemaError
-from recsys_kit.strata.result import NOISE, own_squared, squared_distances, totals
+from recsys_kit.strata.labels import labels_of, numbered
+from recsys_kit.strata.result import own_squared, squared_distances, totals
 from recsys_kit.strata.table import Table, as_table
 
 EXACT = 10_000  # up to so many users the silhouette sees every pair
@@ -30,8 +30,8 @@ def quality(data, labels, *, rng=None) -> pd.Series:
     ``davies_bouldin``     ``mean_c max_(d != c) (s_c + s_d) / ||mu_c - mu_d||`` with ``s_c`` the mean distance to the centre
                            (Davies and Bouldin, 1979); small is good
 
-    All but the first two need 2 to n - 1 strata and are nan otherwise. Raises `SchemaError` (see `as_table`) and for users
-    without a label.
+    All but the first two need 2 to n - 1 strata and are nan otherwise. Raises `SchemaError` (see `as_table`), and for users
+    without a label, labels that are missing and users labelled twice.
     """
     return qualities(as_table(data), [labels], rng=rng).iloc[0]
 
@@ -60,20 +60,8 @@ def qualities(table: Table, partitions: list, *, rng=None) -> pd.DataFrame:
 
 
 def codes_of(table: Table, labels) -> np.ndarray:
-    """Labels as 0 .. k-1 in the order of the table's users, noise -1. Raises `SchemaError` for users without a label."""
-    if isinstance(labels, pd.Series):
-        missing = table.users.difference(labels.index)
-        if len(missing):
-            raise SchemaError(f"{len(missing):,} of {len(table):,} users have no label, for instance {missing[0]!r}.\n"
-                              f"To mend it: pass the labels of the strata learned from this table, or strata.assign(table)")
-        labels = labels.reindex(table.users)
-    labels = np.asarray(labels)
-    if labels.shape != (len(table),):
-        raise SchemaError(f"{labels.size:,} labels for {len(table):,} users.\nTo mend it: one label per user, in the same order")
-    known = labels >= 0
-    codes = np.full(len(labels), NOISE)
-    codes[known] = np.unique(labels[known], return_inverse=True)[1]
-    return codes
+    """Labels as 0 .. k-1 in the order of the table's users, noise -1. Raises `SchemaError` (see `labels_of`)."""
+    return numbered(labels_of(table.users, labels, "quality"))[0]
 
 
 def _by_centres(table: Table, codes: np.ndarray) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from recsys_kit.schema import SchemaError
-from recsys_kit.strata.result import NOISE
+from recsys_kit.strata.labels import as_labels, numbered
 from recsys_kit.strata.table import as_table, whole
 
 
@@ -45,16 +45,17 @@ def separation(labels: pd.Series, profiles, *, permutations: int = 999, rng=None
     profiles; wide and narrow strata around one mean can give a small p as well when sizes are unequal (Anderson and Walsh, 2013).
 
     Raises ValueError for fewer than two strata among the matched users, profiles that are all equal, or no permutation;
-    `SchemaError` for no matched users and broken profiles (see `as_table`).
+    `SchemaError` for no matched users, labels that are missing or come twice, and broken profiles (see `as_table`).
     """
     table = as_table(profiles)
     permutations = whole(permutations, 1, "separation: permutations")
-    place = table.users.get_indexer(labels.index[labels != NOISE])
-    matched = place >= 0
+    codes, _ = numbered(as_labels(labels, "separation"))
+    place = table.users.get_indexer(labels.index)
+    matched = (place >= 0) & (codes >= 0)
     if not matched.any():
         raise SchemaError(f"none of the {len(labels):,} users with a stratum has a profile; labels have ids like "
                           f"{labels.index[0]!r}, profiles like {table.users[0]!r}.\nTo mend it: use the same user ids")
-    codes = np.unique(labels[labels != NOISE].to_numpy()[matched], return_inverse=True)[1]
+    codes = np.unique(codes[matched], return_inverse=True)[1]
     if codes.max() == 0:
         raise ValueError(f"separation: all {len(codes):,} users with a profile are in one stratum; there is nothing to compare")
     values = table.values[place[matched]]
@@ -72,7 +73,8 @@ def separation(labels: pd.Series, profiles, *, permutations: int = 999, rng=None
 
 
 def random_like(labels: pd.Series, rng=None) -> pd.Series:
-    """Random strata of the same sizes: the same labels, noise too, dealt to the users anew."""
+    """Random strata of the same sizes: the same labels, noise too, dealt to the users anew. Raises `SchemaError` (see `as_labels`)."""
+    labels = as_labels(labels, "random_like")
     return pd.Series(np.random.default_rng(rng).permutation(labels.to_numpy()), index=labels.index, name=labels.name)
 
 
