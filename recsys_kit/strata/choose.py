@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ import pandas as pd
 
 from recsys_kit.strata.indices import qualities
 from recsys_kit.strata.partition import kmeans
-from recsys_kit.strata.stability import shuffled, stability
-from recsys_kit.strata.table import as_table, whole
+from recsys_kit.strata.stability import agreement, seeds, shuffled
+from recsys_kit.strata.table import as_table, require_k, whole
 
 # column -> (name, how it votes, what the axis shows)
 PANELS = {
@@ -104,10 +104,13 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
     data : DataFrame users x numbers, or `Interactions`. method : called as ``method(data, k, rng=generator)``, returns `Strata`;
     options by ``functools.partial(kmeans, starts=3)``. Above 10,000 users silhouette and stability are sampled (see there), the
     rest always uses all. progress : called as ``progress(done, total)`` after every set of strata learned; Ctrl-C stops
-    between two. Raises ValueError where half the users (see `stability`) are fewer than the largest k, and `SchemaError` (see
-    `as_table`).
+    between two. Where a half of some resample has fewer different users than k, stability is nan and does not vote for this k.
+    Methods by density (`dbscan`, `hdbscan`, `threshold`) have no k to choose; ways to begin K-Means are compared in chapter 3.
+    Raises ValueError where half the users, or all different ones, are fewer than the largest k, and `SchemaError` (see `as_table`).
     """
     table = as_table(data)
+    if not isinstance(ks, Iterable):
+        raise ValueError(f"choose: ks must name the numbers of strata to try, such as range(2, 11), not {ks!r}")
     ks = sorted({whole(k, 1, "choose: each of ks") for k in ks})
     if not ks:
         raise ValueError("choose: ks names no number of strata to try")
@@ -116,6 +119,7 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
         raise ValueError(f"choose: {ks[-1]} strata are too many for {len(table):,} users: stability learns them from one half.\n"
                          f"To mend it: ks up to {len(table) // 2}" if len(table) > 1 else
                          "choose: there is only one user, and nothing to choose")
+    require_k(table, ks[-1], "choose")
     rng = np.random.default_rng(rng)
     seed, nothing, nulls = int(rng.integers(2**31 - 1)), shuffled(data, rng), max(1, resamples // 2)
     each = 1 + resamples + nulls
@@ -124,8 +128,12 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
     def judge(of, times: int, k: int, done: int) -> np.ndarray:
         if k == 1:  # one stratum agrees with itself always: that says nothing
             return np.full(times, np.nan)
-        return stability(of, k, method=method, resamples=times, rng=seed,  # the same seed: every k is judged on the same halves
-                         progress=progress and (lambda resample, _: progress(done + resample, each * len(ks))))
+        found = []
+        for one in seeds(seed, times):  # the same seed: every k is judged on the same halves
+            found.append(agreement(of, k, method, one))
+            if progress:
+                progress(done + len(found), each * len(ks))
+        return np.array(found)
 
     for k in ks:
         done = len(partitions) * each + 1
@@ -136,7 +144,7 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
         null[k] = judge(nothing, nulls, k, done + resamples)
     found = qualities(table, partitions, rng=rng).set_axis(pd.Index(ks, name="k"), axis=0)
     found["stability"] = pd.Series({k: values.mean() for k, values in steady.items()})
-    found["stability_error"] = pd.Series({k: pd.Series(values).sem() for k, values in steady.items()})
+    found["stability_error"] = pd.Series({k: pd.Series(values).sem(skipna=False) for k, values in steady.items()})
     found["stability_shuffled"] = pd.Series({k: values.mean() for k, values in null.items()})
     return Choice(found, votes(found))
 

@@ -73,7 +73,7 @@ def separation(labels: pd.Series, profiles, *, permutations: int = 999, rng=None
 
 
 def random_like(labels: pd.Series, rng=None) -> pd.Series:
-    """Random strata of the same sizes: the same labels, noise too, dealt to the users anew. Raises `SchemaError` (see `as_labels`)."""
+    """Random strata of the same sizes: the same labels, noise too, dealt to the users anew. `SchemaError`: see `as_labels`."""
     labels = as_labels(labels, "random_like")
     return pd.Series(np.random.default_rng(rng).permutation(labels.to_numpy()), index=labels.index, name=labels.name)
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.strata.partition import kmeans
-from recsys_kit.strata.table import Table, as_table, whole
+from recsys_kit.strata.table import Table, as_table, distinct, require_k, whole
 
 MOST = 10_000  # users per resample; enough to tell, and a hundred thousand take no longer
 
@@ -24,30 +24,48 @@ def stability(data, k: int, *, method: Callable = kmeans, resamples: int = 10, r
     being a group of its own. The halves share no user, so nothing but what is in the shop can make them agree (Lange, Roth,
     Braun and Buhmann, 2004). Of more than 10,000 users each resample draws 10,000.
 
+    A half with fewer different users than ``k`` cannot be cut into ``k`` strata: that resample is nan.
+
     Stable is not true: the marginals alone can make strata stable. Compare with ``stability(shuffled(data, rng), k)``.
 
     data : DataFrame users x numbers, or `Interactions`. method : called as ``method(data, k, rng=generator)``, returns `Strata`.
     progress : called as ``progress(done, resamples)``. The same ``rng`` cuts the same halves for every ``k``.
-    Raises ValueError for fewer than ``2 k`` users or no resample, and `SchemaError` (see `as_table`).
+    Methods by density find their own number of strata and know no k. Raises ValueError for fewer than ``2 k`` users, fewer than
+    ``k`` different ones or no resample, and `SchemaError` (see `as_table`).
     """
-    from sklearn.metrics import adjusted_rand_score
-
-    users = len(as_table(data))
+    table = as_table(data)
+    users = len(table)
     k, resamples = whole(k, 1, "stability: k"), whole(resamples, 1, "stability: resamples")
     if users < 2 * k:
         raise ValueError(f"stability: {k} strata are learned from half of {users:,} users; that needs {2 * k}.\nTo mend it: fewer "
                          f"strata, or more users")
+    require_k(table, k, "stability")
     found = []
-    for seed in np.random.default_rng(rng).integers(2**31 - 1, size=resamples):
-        own = np.random.default_rng(seed)
-        rows = own.permutation(users)[:MOST]
-        half = len(rows) // 2
-        asked = take(data, rows)
-        one, other = (method(take(data, part), k, rng=own).assign(asked) for part in (rows[:half], rows[half:]))
-        found.append(adjusted_rand_score(one, other))
+    for seed in seeds(rng, resamples):
+        found.append(agreement(data, k, method, seed))
         if progress:
             progress(len(found), resamples)
     return np.array(found)
+
+
+def seeds(rng, resamples: int) -> np.ndarray:
+    """One seed per resample."""
+    return np.random.default_rng(rng).integers(2**31 - 1, size=resamples)
+
+
+def agreement(data, k: int, method: Callable, seed: int) -> float:
+    """One resample of `stability`; nan where a half has fewer different users than ``k``."""
+    from sklearn.metrics import adjusted_rand_score
+
+    own = np.random.default_rng(seed)
+    rows = own.permutation(len(data.users) if isinstance(data, Interactions) else len(data))[:MOST]
+    half = len(rows) // 2
+    halves = [take(data, part) for part in (rows[:half], rows[half:])]
+    if any(distinct(as_table(part).values, k) < k for part in halves):
+        return np.nan
+    asked = take(data, rows)
+    one, other = (method(part, k, rng=own).assign(asked) for part in halves)
+    return float(adjusted_rand_score(one, other))
 
 
 def shuffled(data, rng=None):

@@ -158,10 +158,34 @@ def test_strata_of_shuffled_columns_are_less_stable_and_less_apart():
 
 @pytest.mark.parametrize(("users", "ks", "words"), [
     (200, [], "names no number"), (200, [0, 2], "each of ks must be at least 1, not 0"), (200, [2.5], "whole number, not 2.5"),
+    (200, 3, "ks must name the numbers of strata to try, such as range\\(2, 11\\), not 3"),
     (19, range(2, 11), "10 strata are too many for 19 users.*ks up to 9"), (1, [1], "only one user")])
 def test_what_cannot_be_chosen_from_is_refused_in_words(users, ks, words):
     with pytest.raises(ValueError, match="(?s)choose: .*" + words):
         choose(crowds(200).head(users), ks)
+
+
+def test_fewer_different_users_than_strata_are_told_before_anything_is_learned():
+    def never(*_, **__):
+        raise AssertionError("nothing should be learned")
+
+    with pytest.raises(ValueError, match="^choose: 3 strata asked for, but only 2 of the 20 users differ"):
+        choose(pd.DataFrame({"x": [0.0, 1.0] * 10}), [2, 3], method=never)
+
+
+def test_where_a_half_has_too_few_different_users_stability_does_not_vote_and_the_rest_stays():
+    rare = pd.DataFrame({"x": [0.0, 1.0] * 10 + [2.0]})  # one half never sees the last user
+    found = choose(rare, [2, 3], resamples=2, rng=0)
+    assert found.table.loc[3, ["stability", "stability_error", "stability_shuffled"]].isna().all()
+    assert found.table.loc[2, "stability"] > 0.5 and found.votes["stability"] == 2 and found.votes["silhouette"] == 3
+    few = choose(pd.DataFrame({"x": [0.0, 1.0] * 10 + [2.0, 2.0]}), [2, 3], resamples=30, rng=0)  # in some resamples both do
+    assert few.table.loc[3, ["stability", "stability_error"]].isna().all()
+
+
+def test_shuffled_columns_with_fewer_different_users_than_strata_lose_nothing():
+    corners = pd.DataFrame(np.repeat(np.eye(8), [9, 1, 1, 1, 1, 1, 1, 1], axis=0)).assign(n=0)
+    found = choose(corners, [2, 5], resamples=4, rng=0).table
+    assert found["silhouette"].notna().all() and found["within"].notna().all()
 
 
 def test_broken_tables_get_the_error_of_every_stratifier():

@@ -105,6 +105,14 @@ def test_twins_that_leave_a_half_with_fewer_different_users_than_strata_are_name
         stability(pd.DataFrame({"x": [0.0, 1.0] * 10}), 3)
 
 
+def test_a_half_with_fewer_different_users_than_strata_has_no_stability_and_the_other_resamples_have():
+    rare = pd.DataFrame({"x": [0.0, 1.0] * 10 + [2.0]})  # one half never sees the last user
+    assert np.isnan(stability(rare, 3, resamples=4, rng=0)).all() and (stability(rare, 2, resamples=4, rng=0) > 0.5).all()
+    few = pd.DataFrame({"x": [0.0, 1.0] * 10 + [2.0, 2.0]})
+    some = np.isnan(stability(few, 3, resamples=30, rng=0))
+    assert 0 < some.sum() < 30
+
+
 def test_part_of_an_interest_matrix_keeps_each_entry_with_its_weight_and_time(touched):
     rows = np.array([7, 3, 50])
     part = take(touched, rows)
