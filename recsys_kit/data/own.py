@@ -140,7 +140,7 @@ def _times(table: pd.DataFrame, name: str) -> pd.Series:
         numbers = pd.to_numeric(times, errors="coerce")
         compact = times.astype("str").str.fullmatch("(19|20)[0-9]{6}([0-9]{6})?")  # 20240531 is a day
         if numbers.isna().any() or compact.all():
-            return times
+            return times.astype("str")  # of a categorical pandas guesses the format, 01/04 as January, with a warning
         times = numbers
     if pd.api.types.is_numeric_dtype(times):
         for limit, unit, factor in ((1e17, "nanoseconds", 10**9), (1e14, "microseconds", 10**6), (1e11, "milliseconds", 1000)):

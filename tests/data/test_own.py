@@ -186,6 +186,18 @@ def test_bad_input_is_refused_in_plain_words(file, case):
     assert [word for word in words if word not in text] == [], text
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["category", "string", "str"])
+def test_dates_only_load_in_silence_and_a_guess_is_never_made(tmp_path, dtype):
+    log = pd.DataFrame({"user_id": ["u", "v"], "item_id": "i", "behaviour": "view", "timestamp": ["2008-04-01", "2008-04-13"]})
+    log.to_csv(tmp_path / "log.csv", index=False)
+    log.astype({"timestamp": dtype}).to_parquet(tmp_path / "log.parquet")
+    for name in ("log.csv", "log.parquet"):
+        assert load(tmp_path / name).events["timestamp"].dt.day.tolist() == [1, 13]
+    log.assign(timestamp=["13/04/2008", "01/04/2008"]).astype({"timestamp": dtype}).to_parquet(tmp_path / "odd.parquet")
+    assert "no readable time in 2 of 2" in message(tmp_path / "odd.parquet")
+
+
 def test_a_parquet_file_cut_in_the_middle(tmp_path):
     whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
     pd.DataFrame({"user_id": range(1000)}).to_parquet(whole)
