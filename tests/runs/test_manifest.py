@@ -5,6 +5,7 @@ import importlib.metadata
 import pytest
 
 from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs.chapters import find_cases
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -38,6 +39,12 @@ def test_a_manifest_names_neither_host_nor_folder():
 def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(manifests, "PACKAGE", tmp_path / "recsys_kit")
     assert manifests.commit() is None
+
+
+def test_each_case_has_a_budget_of_its_own():
+    cases = [chapter.number for chapter in find_cases()]
+    assert cases and set(cases) == set(manifests.CASE_BUDGETS)
+    assert manifests.budget("case-1") == 10 and manifests.budget("case-2") == 90 and manifests.budget("02") == 12
 
 
 def test_a_chapter_that_recorded_nothing_leaves_an_empty_ledger(tmp_path):

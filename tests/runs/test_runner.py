@@ -107,7 +107,7 @@ def test_the_manifest_says_what_was_run_and_how_it_ended(place):
     assert manifest["threads"]["OPENBLAS_NUM_THREADS"] == "1"
     good, bad, _ = manifest["chapters"]
     assert good["parameters"] == {"dataset": "market", "columns": {}, "seed": 0, "max_users": 0}
-    assert good["fingerprint"] == "abc123" and good["cells"] == good["cells_run"] == 4 and 0 < good["seconds"] < 120
+    assert good["fingerprint"] == "abc123" and good["cells"] == good["cells_run"] == 4 and good["seconds"] > 0
     assert bad["error"] == {"cell": 3, "source": 'record("half", 0.5)', "name": "ValueError", "message": bad["error"]["message"]}
 
 
