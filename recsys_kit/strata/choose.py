@@ -31,7 +31,8 @@ class Choice:
 
     table : one row per k; columns within, between, silhouette, silhouette_error, calinski_harabasz, davies_bouldin (see
         `indices.quality`), stability and stability_error (mean and standard error over the resamples), and stability_shuffled:
-        the stability of strata of the same table with every column shuffled on its own.
+        the mean stability of strata of the same table with every column shuffled on its own, anew for each resample.
+        stability_error is the error of drawing halves of the same users; that of meeting other users is somewhat larger.
     votes : index -> the k it votes for; an index that has nothing to say does not vote.
     """
 
@@ -121,16 +122,16 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
                          "choose: there is only one user, and nothing to choose")
     require_k(table, ks[-1], "choose")
     rng = np.random.default_rng(rng)
-    seed, nothing, nulls = int(rng.integers(2**31 - 1)), shuffled(data, rng), max(1, resamples // 2)
+    seed, nulls = int(rng.integers(2**31 - 1)), max(1, resamples // 2)
     each = 1 + resamples + nulls
     partitions, steady, null = [], {}, {}
 
-    def judge(of, times: int, k: int, done: int) -> np.ndarray:
+    def judge(null: bool, times: int, k: int, done: int) -> np.ndarray:
         if k == 1:  # one stratum agrees with itself always: that says nothing
             return np.full(times, np.nan)
         found = []
-        for one in seeds(seed, times):  # the same seed: every k is judged on the same halves
-            found.append(agreement(of, k, method, one))
+        for one in seeds(seed, times):  # the same seed: every k is judged on the same halves and shuffles
+            found.append(agreement(shuffled(data, [one, 1]) if null else data, k, method, one))
             if progress:
                 progress(done + len(found), each * len(ks))
         return np.array(found)
@@ -140,8 +141,8 @@ def choose(data, ks=range(2, 11), *, method: Callable = kmeans, resamples: int =
         partitions.append(method(data, k, rng=rng).labels)
         if progress:
             progress(done, each * len(ks))
-        steady[k] = judge(data, resamples, k, done)
-        null[k] = judge(nothing, nulls, k, done + resamples)
+        steady[k] = judge(False, resamples, k, done)
+        null[k] = judge(True, nulls, k, done + resamples)
     found = qualities(table, partitions, rng=rng).set_axis(pd.Index(ks, name="k"), axis=0)
     found["stability"] = pd.Series({k: values.mean() for k, values in steady.items()})
     found["stability_error"] = pd.Series({k: pd.Series(values).sem(skipna=False) for k, values in steady.items()})

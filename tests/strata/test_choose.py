@@ -10,6 +10,7 @@ from recsys_kit.data.interactions import Interactions
 from recsys_kit.schema import SchemaError
 from recsys_kit.strata import Choice, choose, kmeans, knee, quality, shuffled, stability
 from recsys_kit.strata.choose import votes
+from recsys_kit.strata.stability import agreement, seeds
 
 fast = partial(kmeans, starts=3)
 
@@ -38,10 +39,24 @@ def test_the_table_holds_what_the_parts_give_alone(four):
     alone = stability(crowds(), 6, method=fast, resamples=4, rng=seed)
     assert four.table.loc[6, "stability"] == alone.mean()
     assert four.table.loc[6, "stability_error"] == pytest.approx(alone.std(ddof=1) / 2)
-    rng = np.random.default_rng(0)
-    rng.integers(2**31 - 1)
-    nothing = stability(shuffled(crowds(), rng), 6, method=fast, resamples=2, rng=seed)
-    assert four.table.loc[6, "stability_shuffled"] == nothing.mean() < 0.7
+    nothing = [agreement(shuffled(crowds(), [one, 1]), 6, fast, one) for one in seeds(seed, 2)]
+    assert four.table.loc[6, "stability_shuffled"] == np.mean(nothing)
+    assert four.table.loc[4, "stability_shuffled"] < 0.8 < four.table.loc[4, "stability"]
+
+
+def test_every_null_resample_shuffles_anew_and_every_k_sees_the_same_tables():
+    data, seen = crowds(40), {2: [], 3: []}
+
+    def spy(part, k, rng):
+        seen[k].append(part)
+        return fast(part, k, rng=rng)
+
+    choose(data, [2, 3], method=spy, resamples=4, rng=0)
+    nulls = {k: [pd.concat(parts[at:at + 2]).sort_index() for at in (9, 11)] for k, parts in seen.items()}
+    for table in nulls[2]:
+        assert table.index.equals(data.index) and not table.equals(data)
+        assert all(sorted(table[column]) == sorted(data[column]) for column in data)
+    assert not nulls[2][0].equals(nulls[2][1]) and all(map(pd.DataFrame.equals, nulls[2], nulls[3]))
 
 
 def test_stability_votes_by_how_far_it_lies_above_that_of_shuffled_columns():
