@@ -2,8 +2,7 @@
 
 Every data set runs in a process of its own, so that the peak is its own (loading included); sets that are not on this machine
 are skipped. Wanted: the market under 1 s, online-retail under 3 s, market-case-2 (100,000 users) under 15 s and 3 GB, blocks
-and fusion together. The last table is quality: the adjusted Rand index of K-Means strata of the fused vectors with the planted
-strata, as a share of what the oracle reaches, on ten other markets.
+and fusion together. How much of the planted strata is recovered: `benchmarks/bench_recovery.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,8 @@ import json
 import subprocess
 import sys
 
-import numpy as np
-
 SETS = ("market", "online-retail", "retailrocket-bench", "complete-journey-sample", "movielens-100k", "market-case-1",
         "market-case-2")
-SEEDS = (0, 1, 2, 3, 4, 10, 11, 12, 13, 14)
 
 RUN = """
 import json, resource, sys, time
@@ -51,22 +47,6 @@ def measure(name: str) -> dict | None:
     return json.loads(done.stdout)
 
 
-def recovered(seed: int) -> float:
-    """ARI of five K-Means strata of the fused vectors with the planted ones, over the oracle's."""
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score
-
-    from recsys_kit import load
-    from recsys_kit.fusion import Fusion, UserBlocks
-
-    market = load("market", seed=seed)
-    fused = Fusion(10).fit_transform(UserBlocks().fit_transform(market.events, market.items))
-    true = market.truth.users["stratum"].loc[fused.index]
-    oracle = market.truth.oracle_strata(market.events).loc[fused.index]
-    found = KMeans(5, n_init=10, random_state=0).fit_predict(fused)
-    return adjusted_rand_score(true, found) / adjusted_rand_score(true, oracle)
-
-
 def main() -> None:
     columns = ("users", "events", "blocks", "fusion", "peak_mb", "topics", "F", "information")
     print(f"{'':24}" + "".join(f"{name:>12}" for name in columns) + "   seconds; features told apart by 99 shuffles")
@@ -77,9 +57,6 @@ def main() -> None:
         else:
             whole = ("users", "events", "peak_mb")
             print(f"{name:24}" + "".join(f"{row[column]:12,.{0 if column in whole else 2}f}" for column in columns))
-    shares = [recovered(seed) for seed in SEEDS]
-    print("share of the oracle's ARI: " + "  ".join(f"{seed}: {share:.3f}" for seed, share in zip(SEEDS, shares, strict=True)))
-    print(f"median {np.median(shares):.3f}, from {min(shares):.3f} to {max(shares):.3f}")
 
 
 if __name__ == "__main__":
