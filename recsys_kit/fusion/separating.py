@@ -24,7 +24,8 @@ def separating(features: pd.DataFrame, labels, *, score: str = "f", permutations
         noise (-1) are left out.
     score : ``"f"``: F of the one-way analysis of variance (Fisher, 1925), between-strata over within-strata mean square;
         ``"mutual_information"``: ``sum p(b, c) log(p(b, c) / (p(b) p(c)))`` in nats over ten quantile bins b of the feature (fewer
-        where values are equal) and strata c, counted (Cover and Thomas, 2006): it also sees what does not move the mean.
+        where values are equal) and strata c, counted (Cover and Thomas, 2006): it also sees what does not move the
+        mean. In bits: divide by ``log(2)``.
     permutations : how often the labels are shuffled; at least 19. rng : None, int or Generator.
 
     Returns a DataFrame, index feature, highest score first: ``score``; ``null``, what the best of **all** features reaches in 95 %
@@ -32,8 +33,8 @@ def separating(features: pd.DataFrame, labels, *, score: str = "f", permutations
     the chance of even one false alarm in the table is what it says (Westfall and Young, 1993); ``separates``: p_value at most .05.
     A constant feature scores 0 and never separates.
 
-    Features that the strata were made from always separate them, whatever the strata are worth: that is how they were made, and
-    no finding; test on features, or on a time, that had no part in it.
+    Features that the strata were made from separate them nearly always, whatever the strata are worth: that is how they were made,
+    and no finding; test on features, or on a time, that had no part in it.
 
     Raises `SchemaError` for features that are no finite numbers or users without a label, ValueError for an unknown score, fewer
     than two strata, no more users than strata, or too few permutations.
