@@ -50,6 +50,8 @@ def separation(labels: pd.Series, profiles, *, permutations: int = 999, rng=None
     table = as_table(profiles)
     permutations = whole(permutations, 1, "separation: permutations")
     codes, _ = numbered(as_labels(labels, "separation"))
+    if (codes < 0).all():
+        raise ValueError("separation: all users are noise: there are no strata to compare")
     place = table.users.get_indexer(labels.index)
     matched = (place >= 0) & (codes >= 0)
     if not matched.any():
