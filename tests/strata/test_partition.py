@@ -84,6 +84,17 @@ def test_the_penalty_draws_centres_to_the_origin_and_costs_inertia():
     assert drawn.centres.to_numpy() == pytest.approx(sums / (drawn.sizes.to_numpy() + 60)[:, None])
 
 
+def test_on_centred_columns_no_penalty_joins_what_lies_on_different_sides():
+    crowds = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)) + 6 * np.eye(3)[np.arange(300) % 3])
+
+    def paid(made):
+        return made.inertia + 1e9 * (made.centres**2).to_numpy().sum()
+
+    one, three = (strata.kmeans(crowds - crowds.mean(), k, penalty=1e9, rng=0) for k in (1, 3))
+    assert three.k == 3 and paid(three) < paid(one) and 0 < np.abs(three.centres.to_numpy()).max() < 1e-5
+    assert three.labels.equals(strata.kmeans(crowds - crowds.mean(), 3, rng=0).labels)
+
+
 def test_a_penalty_near_zero_gives_what_no_penalty_gives():
     assert strata.kmeans(USERS, 4, penalty=1e-9, rng=0).labels.equals(strata.kmeans(USERS, 4, rng=0).labels)
 
