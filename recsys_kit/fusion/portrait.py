@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from recsys_kit.data.dataset import fingerprint
@@ -40,8 +41,13 @@ class Portrait:
     groups: dict[str, list[str]]
 
     def __post_init__(self) -> None:
-        for column, kind in [("user_id", self.table.index.dtype), *self.table.dtypes.items()]:
-            if kind != "str" and kind.kind not in "biuf":
+        ids = self.table.index.dtype
+        if not _kept(ids):
+            raise SchemaError(f"the user ids hold {ids} values; a portrait keeps ids that are text or numbers, which can be read back "
+                              f"without running code.\nTo mend it: make text of them before the strata are made, "
+                              f"table.index = table.index.astype(\"str\")")
+        for column, kind in self.table.dtypes.items():
+            if not _kept(kind):
                 raise SchemaError(f"column '{column}' holds {kind} values; a portrait keeps numbers, truth values and text, which "
                                   f"can be read back without running code.\n"
                                   f"To mend it: leave it out, or make a number or text of it")
@@ -105,12 +111,16 @@ def portrait(strata: Strata, *, membership: pd.DataFrame | None = None, vectors:
 
     membership : from ``strata.membership``; its columns become ``membership_0``, … topics : from `Topics.transform`.
     vectors : from `Fusion.transform`, or learned vectors. features : any other numbers, truth values or text per user.
-    Every part is a DataFrame with a row for every user of the strata; rows of other users are left out.
+    Every part is a DataFrame with a row for every user of the strata; rows of other users are left out. User ids that are text,
+    as objects, categories or otherwise, become plain text.
 
     Raises `SchemaError` for a part that lacks users or has one twice, columns of the same name in two parts, and columns of
     objects, which could not be kept without running code when the file is opened.
     """
-    users = strata.labels.index
+    if not isinstance(strata, Strata):
+        raise SchemaError(f"portrait takes strata, not a {type(strata).__name__}.\nTo mend it: pass what the stratifier returned, "
+                          f"strata rather than strata.labels")
+    users = _plain(strata.labels.index)
     if membership is not None and isinstance(membership, pd.DataFrame):
         membership = membership.set_axis([f"membership_{name}" for name in membership.columns], axis=1)
     parts = {"stratum": strata.labels.to_frame(STRATUM), "membership": membership, "topics": topics, "vectors": vectors,
@@ -133,13 +143,25 @@ def _part(name: str, part: pd.DataFrame, users: pd.Index) -> pd.DataFrame:
     if part.index.has_duplicates:
         twice = part.index[part.index.duplicated()]
         raise SchemaError(f"{name}: {len(twice):,} rows of users that already have one, for instance {twice[0]!r}")
-    place = part.index.get_indexer(users)
+    place = _plain(part.index).get_indexer(users)
     missing = users[place < 0]
     if len(missing):
         raise SchemaError(f"{name}: {len(missing):,} of {len(users):,} users are missing, for instance "
                           f"{', '.join(map(repr, missing[:3]))}.\nTo mend it: make it from the same events as the strata, or make "
                           f"strata of the users that have it")
     return part.iloc[place].set_axis(users, axis=0).set_axis([str(column) for column in part.columns], axis=1)
+
+
+def _plain(ids: pd.Index) -> pd.Index:
+    """Ids in the plain type of what they hold: text as text, whole numbers as whole numbers."""
+    if isinstance(ids.dtype, np.dtype) and ids.dtype != object:
+        return ids
+    return pd.Index(ids.tolist())
+
+
+def _kept(kind) -> bool:
+    """Whether values of this type come back from a file as they were, without running code."""
+    return kind == "str" or kind.kind in "biuf"
 
 
 def _digest(table: pd.DataFrame, groups: dict) -> str:

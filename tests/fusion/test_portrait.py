@@ -161,3 +161,31 @@ def test_ids_that_are_numbers_come_back_as_numbers(tmp_path):
     strata = build("by hand", as_table(VECTORS.set_axis(range(100, 130))), np.zeros(30))
     made = portrait(strata)
     assert_frame_equal(Portrait.load(made.save(tmp_path / "p.parquet")).table, made.table, check_exact=True)
+
+
+@pytest.mark.parametrize("dtype", ["object", "category", "string"])
+def test_ids_that_are_text_of_another_type_become_plain_text(tmp_path, dtype):
+    odd = VECTORS.set_axis(USERS.astype(dtype))
+    strata = build("by hand", as_table(odd), np.repeat([0, 1, -1], [15, 10, 5]))
+    made = portrait(strata, vectors=odd, topics=TOPICS)
+    assert_frame_equal(made.table, portrait(STRATA, vectors=VECTORS, topics=TOPICS).table, check_exact=True)
+    assert_frame_equal(portrait(STRATA, vectors=odd).table, portrait(STRATA, vectors=VECTORS).table, check_exact=True)
+    assert_frame_equal(Portrait.load(made.save(tmp_path / "p.parquet")).table, made.table, check_exact=True)
+
+
+def test_pandas_own_whole_numbers_become_plain_ones(tmp_path):
+    ids = pd.Index(pd.array(range(30), dtype="Int64"))
+    made = portrait(build("by hand", as_table(VECTORS.set_axis(ids)), np.zeros(30)))
+    assert_frame_equal(Portrait.load(made.save(tmp_path / "p.parquet")).table, made.table, check_exact=True)
+
+
+def test_ids_that_are_neither_text_nor_numbers_get_a_remedy_of_their_own():
+    for ids in (pd.date_range("2024-01-01", periods=30), pd.Index(["u", *range(29)], dtype=object)):
+        strata = build("by hand", as_table(VECTORS.set_axis(ids)), np.zeros(30))
+        with pytest.raises(SchemaError, match=r'(?s)the user ids hold .*table.index.astype\("str"\)'):
+            portrait(strata)
+
+
+def test_labels_alone_are_not_strata():
+    with pytest.raises(SchemaError, match="(?s)portrait takes strata, not a Series.*strata rather than strata.labels"):
+        portrait(STRATA.labels)
