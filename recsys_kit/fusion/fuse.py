@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Self
 
 import numpy as np
@@ -28,7 +29,7 @@ class Fusion:
     Parameters
     ----------
     components : how many to keep; fewer where the blocks hold no more (the rank of ``Z``); ``components_`` says how many.
-    weights : weight per block name, zero or more; blocks not named weigh 1.
+    weights : weight per block name, zero or more; blocks not named weigh 1. Raises ValueError for anything else.
 
     Attributes
     ----------
@@ -46,10 +47,13 @@ class Fusion:
     """
 
     def __init__(self, components: int = 10, weights: Mapping[str, float] | None = None):
-        self.components, self.weights = whole(components, 1, "Fusion: components"), dict(weights or {})
+        self.components = whole(components, 1, "Fusion: components")
+        if not isinstance(weights, Mapping | None):
+            raise ValueError(f"Fusion: weights are given by block name, such as {{'time': 0.5}}, not as a {type(weights).__name__}")
+        self.weights = dict(weights or {})
         for name, weight in self.weights.items():
-            if not 0 <= weight < np.inf:
-                raise ValueError(f"Fusion: the weight of block '{name}' must be zero or more, not {weight}")
+            if not (isinstance(weight, Real) and 0 <= weight < np.inf):
+                raise ValueError(f"Fusion: the weight of block '{name}' must be a number, zero or more, not {weight!r}")
 
     def fit(self, blocks: Mapping[str, pd.DataFrame]) -> Self:
         """Learn scales and components.

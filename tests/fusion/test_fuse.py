@@ -135,7 +135,9 @@ def test_what_cannot_be_fused_is_refused_in_one_sentence():
 def test_wrong_settings_are_told():
     with pytest.raises(ValueError, match="there is no block 'whom'; the blocks are what, when, how"):
         Fusion(weights={"whom": 2}).fit(BLOCKS)
-    for weight in (-1, np.nan, np.inf):
+    with pytest.raises(ValueError, match="weights are given by block name.*not as a list"):
+        Fusion(weights=[1, 2])
+    for weight in (-1, np.nan, np.inf, "x", None):
         with pytest.raises(ValueError, match="weight of block 'what'"):
             Fusion(weights={"what": weight})
     for components in (0, 2.5):
