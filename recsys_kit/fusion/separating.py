@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recsys_kit.schema import SchemaError
+from recsys_kit.strata.labels import labels_of, numbered
 from recsys_kit.strata.result import NOISE
 from recsys_kit.strata.table import as_table, whole
 
@@ -21,7 +21,7 @@ def separating(features: pd.DataFrame, labels, *, score: str = "f", permutations
     """Score every feature by how well it tells the strata apart, with a threshold that holds for all features at once.
 
     features : users x numbers. labels : Series user id -> stratum (rows in any order), or one label per row; users labelled
-        noise (-1) are left out.
+        noise (any negative number) are left out.
     score : ``"f"``: F of the one-way analysis of variance (Fisher, 1925), between-strata over within-strata mean square;
         ``"mutual_information"``: ``sum p(b, c) log(p(b, c) / (p(b) p(c)))`` in nats over ten quantile bins b of the feature (fewer
         where values are equal) and strata c, counted (Cover and Thomas, 2006): it also sees what does not move the
@@ -48,8 +48,8 @@ def separating(features: pd.DataFrame, labels, *, score: str = "f", permutations
     whole(permutations, 19, f"separating: permutations (for a p-value of {LEVEL} to be possible)")
     table = as_table(features)
     values = table.dense("separating")
-    codes, strata, kept = _codes(labels, table.users)
-    values = values[kept]
+    codes, strata = numbered(labels_of(table.users, labels, "separating"))
+    values, codes = values[codes != NOISE], codes[codes != NOISE]
     if len(strata) < 2 or len(values) <= len(strata):
         raise ValueError(f"separating: {len(strata)} strata of {len(values):,} users (noise left out); at least two strata are "
                          f"needed, and more users than strata")
@@ -64,26 +64,6 @@ def separating(features: pd.DataFrame, labels, *, score: str = "f", permutations
     result = pd.DataFrame({"score": scores, "null": np.sort(best)[permutations - 1 - allowed], "p_value": p_value,
                            "separates": p_value <= LEVEL}, index=table.columns.rename("feature"))
     return result.sort_values("score", ascending=False, kind="stable")
-
-
-def _codes(labels, users: pd.Index) -> tuple[np.ndarray, pd.Index, np.ndarray]:
-    """Number of the stratum of each labelled user, the strata, and which rows are kept."""
-    if isinstance(labels, pd.Series):
-        missing = users.difference(labels.index)
-        if len(missing):
-            raise SchemaError(f"{len(missing):,} of {len(users):,} users have no label, for instance "
-                              f"{', '.join(map(repr, missing[:3]))}.\nTo mend it: features.loc[labels.index]")
-        labels = labels.loc[users]
-    labels = np.asarray(labels)
-    if labels.shape != (len(users),):
-        raise SchemaError(f"there are {len(users):,} users and {len(labels):,} labels.\n"
-                          f"To mend it: one label per row, or a Series by user id")
-    if pd.isna(labels).any():
-        raise SchemaError(f"{pd.isna(labels).sum():,} labels are missing.\n"
-                          f"To mend it: leave these users out, or label them {NOISE} (noise)")
-    kept = labels != NOISE
-    codes, strata = pd.factorize(labels[kept], sort=True)
-    return codes, pd.Index(strata), kept
 
 
 def _f(values: np.ndarray, k: int) -> Callable[[np.ndarray], np.ndarray]:

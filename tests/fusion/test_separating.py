@@ -83,6 +83,7 @@ def test_labels_are_met_by_user_and_noise_is_left_out():
     noisy = labels.mask(labels == 2, -1)
     kept = separating(TABLE[labels != 2], labels[labels != 2], rng=0)
     assert separating(TABLE, noisy, rng=0).equals(kept)
+    assert separating(TABLE, noisy.replace(-1, -2), rng=0).equals(kept)
     named = labels.map({0: "late", 1: "early", 2: "cheap"})
     assert np.allclose(separating(TABLE, named, rng=0)["score"], expected["score"])
 
@@ -99,9 +100,10 @@ def test_what_cannot_be_asked_is_told():
         (ValueError, lambda: separating(TABLE, LABELS * 0), "1 strata of 120 users"),
         (ValueError, lambda: separating(TABLE, LABELS * 0 - 1), "0 strata of 0 users"),
         (ValueError, lambda: separating(TABLE[:2], [0, 1]), "more users than strata"),
-        (SchemaError, lambda: separating(TABLE, labels[3:]), "3 of 120 users have no label, for instance 'u0', 'u1', 'u2'"),
-        (SchemaError, lambda: separating(TABLE, LABELS[3:]), "120 users and 117 labels"),
-        (SchemaError, lambda: separating(TABLE, labels.mask(labels == 0)), "40 labels are missing"),
+        (SchemaError, lambda: separating(TABLE, labels[3:]), "3 of 120 users have no label, for instance 'u0'"),
+        (SchemaError, lambda: separating(TABLE, LABELS[3:]), "117 labels for 120 users"),
+        (SchemaError, lambda: separating(TABLE, labels.mask(labels == 0)), "separating: 40 of 120 labels are missing"),
+        (SchemaError, lambda: separating(TABLE, pd.concat([labels, labels[:1]])), "users that already have one, for instance 'u0'"),
         (SchemaError, lambda: separating(TABLE.assign(a=np.inf), LABELS), "column 'a': 120 missing or infinite"),
     ]:
         with pytest.raises(error, match=message):
