@@ -43,8 +43,8 @@ class Portrait:
     def __post_init__(self) -> None:
         ids = self.table.index.dtype
         if not _kept(ids):
-            raise SchemaError(f"the user ids hold {ids} values; a portrait keeps ids that are text or numbers, which can be read back "
-                              f"without running code.\nTo mend it: make text of them before the strata are made, "
+            raise SchemaError(f"the user ids hold {ids} values; a portrait keeps ids that are text or numbers, which can be read "
+                              f"back without running code.\nTo mend it: make text of them before the strata are made, "
                               f"table.index = table.index.astype(\"str\")")
         for column, kind in self.table.dtypes.items():
             if not _kept(kind):
