@@ -26,7 +26,7 @@ def contrasts(labels: pd.Series, features: pd.DataFrame) -> pd.DataFrame:
     * long tails, as ``log(1 + x)``: the five columns of `features.activity`, and any other column, shares apart, that is never
       negative and has a skewness above 2;
     * hours, where all 24 columns are there: smoothed over their neighbours (weights 1 2 3 2 1), as few users have events in each;
-    * ``weekend``, a column added where Saturday and Sunday are there.
+    * ``weekend``, a column added where Saturday and Sunday are there and no other is called so.
 
     A constant feature has the effect 0, and so has everything where there is one stratum only. Raises `SchemaError` for users
     without features, labels that are missing or come twice, and broken features (see `as_table`).
@@ -45,7 +45,7 @@ def comparable(labels: pd.Series, features: pd.DataFrame) -> pd.DataFrame:
     long = [name for name, column in table.items() if name in LOGGED or (
         not str(name).startswith(SHARES) and column.min() >= 0 and column.skew() > 2)]
     table[long] = np.log1p(table[long].clip(lower=0))
-    if {"weekday_sat", "weekday_sun"} <= set(table):
+    if {"weekday_sat", "weekday_sun"} <= set(table) and WEEKEND not in table:
         table[WEEKEND] = table["weekday_sat"] + table["weekday_sun"]
     if set(HOURS) <= set(table):
         table[HOURS] = smooth(table[HOURS].to_numpy())

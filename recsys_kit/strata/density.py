@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.spatial.distance import cdist
 
 from recsys_kit.strata.result import NOISE, Strata, build
-from recsys_kit.strata.table import as_table, whole
+from recsys_kit.strata.table import as_table, number, whole
 
 PAIRS = 100_000_000  # pairs of close users that scikit-learn may hold at once: 0.8 GB
 
@@ -35,7 +35,7 @@ def dbscan(data, radius: float, least: int = 5) -> Strata:
 
     table = as_table(data)
     values = table.dense("dbscan")
-    if not 0 < radius < np.inf:
+    if not 0 < number(radius, "dbscan: radius") < np.inf:
         raise ValueError(f"dbscan: radius must be a number above zero, not {radius}")
     least = whole(least, 1, "dbscan: least")
     some = values[:: max(len(values) // 100, 1)]

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recsys_kit.schema import SchemaError
 from recsys_kit.strata.result import Strata, build, nearest, nearest_centre, own_squared, totals
-from recsys_kit.strata.table import Table, as_table, require_k, whole
+from recsys_kit.strata.table import Table, as_table, number, require_k, whole
 
 ROUNDS = 300
 SMALL = 200_000  # users times strata
@@ -31,8 +32,9 @@ def kmeans(data, k: int, *, init="k-means++", starts: int = 10, penalty: float =
     starts : how many times to begin anew; the best end is kept.
     penalty : 0 or more; as many invented users at the origin does every centre feel. It pulls centres towards the origin, small
         strata most, so scale the columns first. A stratum that is not worth its penalty stays empty: where all users lie on one
-        side of the origin, one stratum is best in the end, and a large penalty may leave fewer than k. On centred columns users on different sides of the
-        origin stay apart however large it is, and only their centres shrink. Five to seven times slower than without a penalty.
+        side of the origin, one stratum is best in the end, and a large penalty may leave fewer than k. On centred columns users on
+        different sides of the origin stay apart however large it is, and only their centres shrink. Five to seven times slower
+        than without a penalty.
     batch : users per step (Sculley, 2010): faster on many users, a little worse; centres then are running means, not the members'
         exact ones, and a stratum can end without users. None: all users in every step.
     rng : None, int or numpy Generator; one seed gives one result.
@@ -46,7 +48,7 @@ def kmeans(data, k: int, *, init="k-means++", starts: int = 10, penalty: float =
     """
     table = as_table(data)
     k = require_k(table, k, "kmeans")
-    if not 0 <= penalty < np.inf:
+    if not 0 <= number(penalty, "kmeans: penalty") < np.inf:
         raise ValueError(f"kmeans: penalty must be a number from zero on, not {penalty}")
     if batch is not None and penalty:
         raise ValueError("kmeans: mini-batches know no penalty; leave out batch= or penalty=")
@@ -130,7 +132,12 @@ def _given(init, k: int, table: Table) -> str | np.ndarray:
         if init not in INITS:
             raise ValueError(f"kmeans: init={init!r} is not known; there are {', '.join(map(repr, INITS))}, or an array of centres")
         return init
-    centres = as_table(init, table.columns).values if isinstance(init, pd.DataFrame) else np.asarray(init, dtype=np.float64)
+    try:
+        centres = as_table(init, table.columns).values if isinstance(init, pd.DataFrame) else np.asarray(init, dtype=np.float64)
+    except SchemaError:
+        raise
+    except (TypeError, ValueError):  # rows of different lengths, or text
+        raise ValueError(f"kmeans: init must hold {k} centres of {len(table.columns):,} finite numbers, one row each") from None
     if centres.shape != (k, len(table.columns)) or not np.isfinite(centres).all():
         raise ValueError(f"kmeans: init must hold {k} centres of {len(table.columns):,} finite numbers, one row each; "
                          f"its shape is {centres.shape}")

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.special import softmax
 
 from recsys_kit.schema import USER
-from recsys_kit.strata.table import Table, as_table
+from recsys_kit.strata.table import Table, as_table, whole
 
 NOISE = -1
 STRATUM = "stratum"
@@ -94,6 +94,7 @@ class Strata:
 
     def nearest(self, n: int = 3) -> pd.DataFrame:
         """The ``n`` members nearest to each centre: stratum, user_id, distance; the stratum's most typical users."""
+        n = whole(n, 1, "nearest: n")
         table = pd.DataFrame({STRATUM: self.labels, "distance": self.distance}).rename_axis(USER).reset_index()
         table = table[table[STRATUM] != NOISE].sort_values([STRATUM, "distance"], kind="stable")
         return table.groupby(STRATUM).head(n)[[STRATUM, USER, "distance"]].reset_index(drop=True)

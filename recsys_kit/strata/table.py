@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from dataclasses import dataclass
 
@@ -74,11 +75,19 @@ def whole(value, low: int, what: str) -> int:
     return number
 
 
+def number(value, what: str) -> float:
+    """``value`` as a float. Raises ValueError unless it is a number."""
+    if not isinstance(value, numbers.Real):
+        raise ValueError(f"{what} must be a number, not {value!r}")
+    return float(value)
+
+
 def require_k(table: Table, k: int, method: str) -> int:
     """``k`` as an int. Raises ValueError unless it lies between 1 and the number of different users."""
     k = whole(k, 1, f"{method}: the number of strata")
     if k > len(table):
-        raise ValueError(f"{method}: {k:,} strata asked for, but there are only {len(table):,} users; ask for fewer strata")
+        users = "is only 1 user" if len(table) == 1 else f"are only {len(table):,} users"
+        raise ValueError(f"{method}: {k:,} strata asked for, but there {users}; ask for fewer strata")
     there = distinct(table.values, k)
     if there < k:
         raise ValueError(f"{method}: {k:,} strata asked for, but only {there:,} of the {len(table):,} users differ from one "

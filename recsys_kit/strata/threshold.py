@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from recsys_kit.strata.result import NOISE, Strata, build
-from recsys_kit.strata.table import as_table, whole
+from recsys_kit.strata.table import as_table, number, whole
 
 BLOCK = 4_000_000  # similarities held at a time
 CENTRES = 250_000_000  # numbers in all centres together: 2 GB
@@ -36,7 +36,7 @@ def threshold(data, tau: float, *, least: int = 2) -> Strata:
     [0, 0, 1, 1, -1]
     """
     table = as_table(data)
-    if not 0 < tau <= 1:
+    if not 0 < number(tau, "threshold: tau") <= 1:
         raise ValueError(f"threshold: tau must lie above 0 and not above 1, not {tau}")
     least = whole(least, 1, "threshold: least")
     unit, length = _unit(table.values)

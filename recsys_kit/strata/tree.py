@@ -36,7 +36,7 @@ def ward(data, k: int, *, exact: int = 5_000, micro: int = 2_000, rng=None) -> S
     table = as_table(data)
     values = table.dense("ward")
     k = require_k(table, k, "ward")
-    if len(table) <= exact:
+    if len(table) <= whole(exact, 0, "ward: exact"):
         return _strata("Ward", table, np.arange(len(table)), ward_tree(values), k)
     micro = whole(micro, k, "ward: micro, which k cannot exceed,")
     leaf, centres, sizes = _micro_strata(values, micro, np.random.default_rng(rng))

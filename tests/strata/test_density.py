@@ -151,3 +151,8 @@ def test_arguments_outside_their_range_are_refused(call, words):
 def test_a_radius_that_holds_too_many_pairs_is_refused_before_memory_is_gone():
     with pytest.raises(ValueError, match="within 100 a user has 11,000 neighbours on average, too many for 11,000 users"):
         strata.dbscan(pd.DataFrame(np.random.default_rng(0).normal(size=(11_000, 2)), columns=["x", "y"]), 100.0)
+
+
+def test_a_radius_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="^dbscan: radius must be a number, not None"):
+        strata.dbscan(USERS, None)

@@ -235,3 +235,9 @@ def test_on_the_market_random_strata_are_like_the_average_user(market):
     features = user_features(market.events, items=market.items, level=2)
     labels = random_like(market.truth.users["stratum"].reindex(features.index), 0)
     assert set(describe(labels, features)["description"]) == {AVERAGE}
+
+
+def test_a_column_of_ones_own_called_weekend_is_kept():
+    labels, features = users()
+    own = contrasts(labels, features.assign(weekend=labels * 2.0))
+    assert own.loc[1, "weekend"] == pytest.approx(2 / (2 * labels).std(ddof=0))

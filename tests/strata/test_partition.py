@@ -177,6 +177,8 @@ def test_equal_starts_are_mended_in_silence(recwarn):
     ({"k": 0}, "number of strata must be at least 1"), ({"k": 301}, "301 strata asked for, but there are only 300 users"),
     ({"penalty": -1}, "penalty must be a number from zero on, not -1"), ({"penalty": np.nan}, "penalty"),
     ({"penalty": np.inf}, "penalty"),
+    ({"penalty": "a"}, "penalty must be a number, not 'a'"), ({"init": [[1, 2, 3], [1]]}, "init must hold 3 centres of 3 finite"),
+    ({"init": [["a", "b", "c"]] * 3}, "init must hold 3 centres of 3 finite numbers"),
     ({"batch": 0}, "batch must be at least 1, not 0"), ({"batch": 10, "penalty": 1.0}, "mini-batches know no penalty"),
     ({"starts": 0}, "starts must be at least 1"),
     ({"init": "kmeans"}, "init='kmeans' is not known; there are 'k-means\\+\\+', 'random'"),

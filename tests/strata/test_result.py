@@ -204,3 +204,8 @@ def test_a_constant_column_changes_no_stratum(name):
 def test_nothing_is_printed_and_nothing_warned(name, capfd, recwarn):
     STRATIFIERS[name](clouds())
     assert capfd.readouterr() == ("", "") and not recwarn.list
+
+
+def test_at_least_one_member_is_asked_for():
+    with pytest.raises(ValueError, match="^nearest: n must be at least 1, not -1"):
+        MADE.nearest(-1)

@@ -119,3 +119,8 @@ def test_a_whole_number_may_come_from_numpy():
     assert whole(np.int32(3), 3, "least") == 3
     with pytest.raises(ValueError, match="^least must be at least 3, not 2"):
         whole(2, 3, "least")
+
+
+def test_one_user_is_one_user():
+    with pytest.raises(ValueError, match="there is only 1 user;"):
+        require_k(as_table(FRAME.head(1)), 2, "kmeans")

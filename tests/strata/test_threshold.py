@@ -97,6 +97,7 @@ def test_one_user_is_noise_unless_one_is_enough():
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"tau": 0}, "tau must lie above 0 and not above 1, not 0"), ({"tau": -0.5}, "tau"), ({"tau": 1.01}, "tau"),
+    ({"tau": "a"}, "tau must be a number, not 'a'"),
     ({"tau": np.nan}, "tau"), ({"tau": 0.5, "least": 0}, "least must be at least 1, not 0"),
 ])
 def test_arguments_outside_their_range_are_refused(arguments, words):

@@ -148,3 +148,9 @@ def test_only_a_tree_can_be_cut_and_not_below_its_leaves():
         strata.cut(strata.kmeans(clouds(), 2, rng=0), 3)
     with pytest.raises(ValueError, match="51 strata asked for, but the tree begins with (50|4.) micro-strata; give ward a larger"):
         strata.cut(strata.ward(clouds(), 2, exact=0, micro=50, rng=0), 51)
+
+
+@pytest.mark.parametrize("exact", [-1, None])
+def test_exact_is_a_whole_number_from_zero_on(exact):
+    with pytest.raises(ValueError, match=f"^ward: exact must be .*, not {exact}"):
+        strata.ward(pd.DataFrame({"x": [1.0, 2.0]}), 2, exact=exact)
