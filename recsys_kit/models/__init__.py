@@ -1,0 +1,9 @@
+"""Models that rank items or predict ratings, a file per family. ``load`` opens what ``model.save`` wrote."""
+
+from recsys_kit.models.store import load
+
+# Which file holds which model: a saved model names its class, and nothing but these is ever imported for it.
+MODELS = {
+    "Popularity": "recsys_kit.models.popularity",
+}
+__all__ = ["MODELS", "load"]

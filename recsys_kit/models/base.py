@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import EVERYTHING, Interactions, encode
+from recsys_kit.models.store import Stored, NotFittedError
 from recsys_kit.schema import ITEM, TIME, USER, coerce_ids, coerce_items, moment, validate_events
 
+__all__ = ["BLOCK", "NotFittedError", "Ranker", "top_k"]
+
 BLOCK = 4_000_000  # scores held at once: a block of users x all items stays near 32 MB
-
-
-class NotFittedError(RuntimeError):
-    """A model was asked before it was fitted."""
 
 
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +36,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return columns, -np.take_along_axis(cost, columns, axis=1)
 
 
-class Ranker(ABC):
+class Ranker(Stored):
     """A model that ranks items for users.
 
     What every ranker promises (and `tests/models/conformance.py` checks):
@@ -57,7 +56,7 @@ class Ranker(ABC):
         self.__dict__.pop("seen_", None)
         seen = Interactions.from_events(events, items=None if items is None else items[ITEM],
                                         users=None if users is None else users[USER], weights=EVERYTHING)
-        self.items_, self._learned = seen.items, {}
+        self.items_, self.learned_ = seen.items, {}
         self._fit(events, items, users)
         self.seen_ = seen  # last: a fit that failed half-way leaves no model that looks fitted
         return self
@@ -82,26 +81,37 @@ class Ranker(ABC):
             an `Interactions` leaves out what the user touched there, whatever the model was fitted on; False leaves out nothing.
         Raises `NotFittedError`; ValueError for k < 1 or a user named twice.
         """
+        users = pd.Index(coerce_ids(pd.Series(users)))
+        columns, values = self.top(users, k, exclude_seen=exclude_seen, at=at)
+        row, place = np.nonzero(columns >= 0)
+        return pd.DataFrame({USER: users[row], ITEM: self.items_[columns[row, place]],
+                             "score": values[row, place], "rank": place + 1})
+
+    def top(self, users, k: int, *, exclude_seen: bool | Interactions = True, at=None) -> tuple[np.ndarray, np.ndarray]:
+        """The same lists as arrays: positions in ``items_`` and scores, both (len(users), min(k, catalogue)), best first; where a
+        list is shorter, -1 and -inf. No more than a bounded block of scores is held at a time.
+        """
         self._check_fitted()
         if k < 1:
             raise ValueError(f"k={k}: ask for at least one item")
         users = pd.Index(coerce_ids(pd.Series(users)))
         if users.has_duplicates:
             raise ValueError(f"recommend: user {users[users.duplicated()][0]!r} is named twice; ask once per user")
+        width = min(k, len(self.items_))
+        columns, values = np.full((len(users), width), -1), np.full((len(users), width), -np.inf)
         block = max(1, BLOCK // max(len(self.items_), 1))
-        lists = [self._lists(users[start:start + block], k, exclude_seen, at) for start in range(0, len(users), block)]
-        columns = [USER, ITEM, "score", "rank"]
-        return pd.concat(lists, ignore_index=True) if lists else pd.DataFrame(columns=columns)
+        for start in range(0, len(users), block):
+            part = slice(start, start + block)
+            best, score = self._best(users[part], width, exclude_seen, at)
+            columns[part], values[part] = np.where(np.isfinite(score), best, -1), np.where(np.isfinite(score), score, -np.inf)
+        return columns, values
 
-    def _lists(self, users: pd.Index, k: int, exclude_seen: bool, at) -> pd.DataFrame:
+    def _best(self, users: pd.Index, k: int, exclude_seen: bool | Interactions, at) -> tuple[np.ndarray, np.ndarray]:
         scores = np.array(self.score(users, at=at), dtype=float)
         if exclude_seen is not False:
             row, column = self._seen(users, at) if exclude_seen is True else self._translated(users, exclude_seen)
             scores[row, column] = -np.inf
-        columns, values = top_k(scores, k)
-        row, place = np.nonzero(np.isfinite(values))
-        return pd.DataFrame({USER: users[row], ITEM: self.items_[columns[row, place]],
-                             "score": values[row, place], "rank": place + 1})
+        return top_k(scores, k)
 
     def update(self, events: pd.DataFrame) -> Self:
         """Learn on from later events without a new fit, where the model can."""
@@ -112,7 +122,7 @@ class Ranker(ABC):
         row, column = self.seen_.pairs(users, before=at)
         limit = np.inf if at is None else moment(at).timestamp()
         more = [(place, item) for place, user in enumerate(users)
-                for item, since in self._learned.get(user, {}).items() if since < limit]
+                for item, since in self.learned_.get(user, {}).items() if since < limit]
         return np.append(row, [place for place, _ in more]).astype(int), np.append(column, [item for _, item in more]).astype(int)
 
     def _translated(self, users: pd.Index, seen: Interactions) -> tuple[np.ndarray, np.ndarray]:
@@ -129,9 +139,16 @@ class Ranker(ABC):
             raise ValueError(f"update: {len(new)} items are not in the catalogue, such as {new[0]!r}; "
                              f"fit with items= that names the whole catalogue, or fit again")
         for user, column, since in zip(events[USER], item, events[TIME].to_numpy().astype(np.int64), strict=True):
-            mine = self._learned.setdefault(user, {})
+            mine = self.learned_.setdefault(user, {})
             mine[column] = min(since, mine.get(column, since))
 
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "seen_"):
-            raise NotFittedError(f"this {type(self).__name__} has not been fitted; call fit(events) first")
+    def _kept(self) -> dict:
+        learned = [(user, column, since) for user, mine in self.learned_.items() for column, since in mine.items()]
+        users, columns, since = zip(*learned, strict=True) if learned else ((), (), ())
+        return super()._kept() | {"learned_": [list(users), np.array(columns, dtype=np.int64), np.array(since, dtype=np.int64)]}
+
+    def _take(self, kept: dict) -> None:
+        super()._take(kept)
+        self.learned_ = {}
+        for user, column, since in zip(*kept["learned_"], strict=True):
+            self.learned_.setdefault(user, {})[int(column)] = int(since)

@@ -32,9 +32,9 @@ class Popularity(Ranker):
         self.weights = weights
 
     def _fit(self, events: pd.DataFrame, items, users) -> None:
-        self._history: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._totals, self._latest = np.zeros(len(self.items_)), -np.inf
-        self._zero = float(events[TIME].max().timestamp())  # totals count an event of this moment as beta
+        self.history_: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.totals_, self.latest_ = np.zeros(len(self.items_)), -np.inf
+        self.zero_ = float(events[TIME].max().timestamp())  # totals count an event of this moment as beta
         self._add(events)
 
     def update(self, events: pd.DataFrame) -> Self:
@@ -52,22 +52,22 @@ class Popularity(Ranker):
         """
         beta = event_weights(events, self.weights)
         item, seconds = encode(events[ITEM], self.items_), events[TIME].to_numpy().astype(np.int64).astype(float)
-        self._history.append((item, seconds, beta))
-        self._latest = max(self._latest, seconds.max())
-        if self.half_life_days and self._latest - self._zero > 500 * DAY * self.half_life_days:  # 2^1024 would overflow
-            self._totals *= self._fade(self._latest - self._zero)
-            self._zero = self._latest
-        np.add.at(self._totals, item, beta * self._fade(self._zero - seconds))
+        self.history_.append((item, seconds, beta))
+        self.latest_ = max(self.latest_, seconds.max())
+        if self.half_life_days and self.latest_ - self.zero_ > 500 * DAY * self.half_life_days:  # 2^1024 would overflow
+            self.totals_ *= self._fade(self.latest_ - self.zero_)
+            self.zero_ = self.latest_
+        np.add.at(self.totals_, item, beta * self._fade(self.zero_ - seconds))
 
     def _fade(self, seconds):
         return 1.0 if self.half_life_days is None else 2.0 ** (-seconds / (DAY * self.half_life_days))
 
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
-        asked = self._latest if at is None else at.timestamp()
-        if at is None or asked > self._latest:
-            totals = self._totals * self._fade(asked - self._zero)
+        asked = self.latest_ if at is None else at.timestamp()
+        if at is None or asked > self.latest_:
+            totals = self.totals_ * self._fade(asked - self.zero_)
         else:
-            item, seconds, beta = (np.concatenate(parts) for parts in zip(*self._history, strict=True))
+            item, seconds, beta = (np.concatenate(parts) for parts in zip(*self.history_, strict=True))
             past = seconds < asked
-            totals = np.bincount(item[past], beta[past] * self._fade(asked - seconds[past]), minlength=len(self._totals))
+            totals = np.bincount(item[past], beta[past] * self._fade(asked - seconds[past]), minlength=len(self.totals_))
         return np.broadcast_to(totals, (len(users), len(totals)))

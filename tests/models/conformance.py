@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_kit import models
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.models.base import NotFittedError
 from recsys_kit.schema import SchemaError
@@ -153,3 +154,17 @@ class RankerConformance:
             return
         users = sorted(history()["user_id"].unique())
         pd.testing.assert_frame_equal(model.recommend(users, 5), fitted.recommend(users, 5))
+
+    def test_a_saved_and_loaded_model_is_the_same_model(self, fitted, tmp_path):
+        again = models.load(fitted.save(tmp_path / "model.npz"))
+        users = [*sorted(history()["user_id"].unique()), "nobody"]
+        assert type(again) is type(fitted) and again.settings() == fitted.settings()
+        assert np.array_equal(again.score(users), fitted.score(users), equal_nan=True)
+        pd.testing.assert_frame_equal(again.recommend(users, 5), fitted.recommend(users, 5))
+        early = history()["timestamp"].iloc[200]
+        pd.testing.assert_frame_equal(again.recommend(users, 5, at=early), fitted.recommend(users, 5, at=early))
+
+    def test_what_was_never_fitted_cannot_be_saved(self, tmp_path):
+        with pytest.raises(NotFittedError, match="call fit"):
+            self.make().save(tmp_path / "model.npz")
+        assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+"""A saved model is one file that runs no code; a foreign, cut, damaged or newer one is refused with one clear error."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_kit import DataError, models
+from recsys_kit.models import store
+from recsys_kit.models.popularity import Popularity
+from tests.models.conformance import history
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return Popularity(half_life_days=7, weights={"view": 1, "purchase": 3}).fit(history()).save(tmp_path / "model.npz")
+
+
+def rewritten(path, change):
+    """The file with its JSON changed, and nothing else."""
+    with np.load(path) as parts:
+        arrays = {name: parts[name] for name in parts.files}
+    about = json.loads(arrays.pop(store.ABOUT).tobytes())
+    change(about, arrays)
+    with path.open("wb") as file:
+        np.savez(file, **arrays, **{store.ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+
+
+def test_settings_and_what_was_learned_in_an_update_come_back(tmp_path):
+    model = Popularity(half_life_days=7).fit(history())
+    model.update(history().head(1).assign(user_id="läte ✓", timestamp=pd.Timestamp("2024-06-01")))
+    again = models.load(model.save(tmp_path / "m.npz"))
+    assert again.settings() == {"half_life_days": 7, "weights": None} and again.learned_ == model.learned_
+    pd.testing.assert_frame_equal(again.recommend(["läte ✓", "u01"], 9), model.recommend(["läte ✓", "u01"], 9))
+    more = history().head(1).assign(user_id="u01", timestamp=pd.Timestamp("2024-07-01"))
+    pd.testing.assert_frame_equal(again.update(more).recommend(["u01"], 9), model.update(more).recommend(["u01"], 9))
+
+
+def test_no_part_of_the_file_is_pickled(saved):
+    with zipfile.ZipFile(saved) as parts:
+        for name in parts.namelist():
+            np.load(io.BytesIO(parts.read(name)), allow_pickle=False)
+
+
+def test_a_write_that_fails_leaves_the_old_file(saved, monkeypatch):
+    before = saved.read_bytes()
+    def broken(file, **parts):
+        file.write(b"half a file")
+        raise OSError("no space left on device")
+    monkeypatch.setattr(store.np, "savez", broken)
+    with pytest.raises(OSError, match="no space"):
+        Popularity().fit(history()).save(saved)
+    assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_file_that_is_not_there_or_is_something_else_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        models.load(tmp_path / "missing.npz")
+    np.savez(tmp_path / "arrays.npz", a=np.arange(3))
+    np.save(tmp_path / "array.npy", np.arange(3))
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("arrays.npz", "array.npy", "text.npz", "empty.npz"):
+        with pytest.raises(DataError, match="no model of this kit"):
+            models.load(tmp_path / name)
+
+
+def test_a_pickled_array_is_not_opened(tmp_path):
+    np.savez(tmp_path / "evil.npz", **{store.ABOUT: np.array([{"run": "me"}], dtype=object)})
+    with pytest.raises(DataError, match="no model of this kit"):
+        models.load(tmp_path / "evil.npz")
+
+
+def test_wherever_a_file_is_cut_it_is_refused(saved):
+    whole = saved.read_bytes()
+    for end in np.linspace(0, len(whole) - 1, 25, dtype=int):
+        saved.write_bytes(whole[:end])
+        with pytest.raises(DataError):
+            models.load(saved)
+
+
+def test_wherever_a_byte_is_changed_the_file_is_refused_or_says_the_same(saved):
+    whole, expected = saved.read_bytes(), models.load(saved).recommend(["u01", "nobody"], 9)
+    refused = 0
+    for place in np.linspace(0, len(whole) - 1, 150, dtype=int):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1:])
+        try:
+            pd.testing.assert_frame_equal(models.load(saved).recommend(["u01", "nobody"], 9), expected)
+        except DataError:
+            refused += 1
+    assert refused > 100
+
+
+def test_values_changed_with_a_right_checksum_of_the_zip_are_still_refused(saved):
+    def change(about, arrays):
+        next(array for array in arrays.values() if array.dtype == float)[0] += 1
+    rewritten(saved, change)
+    with pytest.raises(DataError, match="damaged"):
+        models.load(saved)
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"model": "Oracle"}], ids=str)
+def test_another_version_and_an_unknown_model_are_refused_by_name(saved, change):
+    rewritten(saved, lambda about, arrays: about.update(change))
+    with pytest.raises(DataError, match="this kit .* does not read it"):
+        models.load(saved)
+
+
+def test_another_format_is_refused(saved):
+    rewritten(saved, lambda about, arrays: about.update(format="something else"))
+    with pytest.raises(DataError, match="something else than a model"):
+        models.load(saved)
+
+
+def test_what_cannot_be_kept_without_running_code_is_refused(tmp_path):
+    model = Popularity().fit(history())
+    model.extra_ = object()
+    with pytest.raises(TypeError, match="extra_ is a object"):
+        model.save(tmp_path / "m.npz")
+    assert list(tmp_path.iterdir()) == []
