@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Self
 
 import numpy as np
@@ -36,7 +36,7 @@ def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return columns, -np.take_along_axis(cost, columns, axis=1)
 
 
-class Ranker(Stored):
+class Ranker(Stored, ABC):
     """A model that ranks items for users.
 
     What every ranker promises (and `tests/models/conformance.py` checks):

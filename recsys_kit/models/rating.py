@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Self
 
 import numpy as np
@@ -13,13 +13,13 @@ from recsys_kit.models.store import Stored
 from recsys_kit.schema import ITEM, RATING, USER, SchemaError, coerce_ids, refuse, require_columns, validate_events
 
 
-class RatingPredictor(Stored):
+class RatingPredictor(Stored, ABC):
     """A model that predicts the rating a user would give an item.
 
     What every rating predictor promises (and `tests/models/rating_conformance.py` checks):
 
     * it learns from the events that have a rating, each as it stands: an item rated twice counts twice;
-    * predictions lie on the scale of ratings, and are never missing: of an unknown user or item it says what it can (its bias, the mean);
+    * predictions lie on the scale and are never missing: of an unknown user or item it says what it can (a bias, the mean);
     * the order of the rows may matter (it is the order of learning), the order of the pairs asked for does not.
     """
 
@@ -46,14 +46,14 @@ class RatingPredictor(Stored):
 
     @abstractmethod
     def _fit(self, user: np.ndarray, item: np.ndarray, rating: np.ndarray) -> None:
-        """Learn from n ratings: positions in ``users_`` and ``items_`` (int64) and the rating (float64), in the order of the events."""
+        """Learn from n ratings, in the order of the events: positions in ``users_`` and ``items_`` (int64), ratings (float64)."""
 
     @abstractmethod
     def _predict(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         """Predictions (n,) for positions, -1 where unknown; finite, not yet held to the scale."""
 
     def predict(self, pairs: pd.DataFrame) -> np.ndarray:
-        """Predicted ratings (len(pairs),) for the rows ``user_id, item_id`` of ``pairs``, held to the scale. Raises `NotFittedError`."""
+        """Predicted ratings (len(pairs),) of the rows ``user_id, item_id``, held to the scale. Raises `NotFittedError`."""
         self._check_fitted()
         require_columns(pairs, (USER, ITEM), "pairs")
         if not len(pairs):

@@ -12,11 +12,10 @@ import json
 import os
 import uuid
 import zipfile
-from abc import ABC
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ class NotFittedError(RuntimeError):
     """A model was asked before it was fitted."""
 
 
-class Stored(ABC):
+class Stored:
     """A model that can be kept in a file."""
 
     def settings(self) -> dict[str, Any]:
@@ -61,7 +60,7 @@ class Stored(ABC):
         return path
 
     def _kept(self) -> dict[str, Any]:
-        """Everything learned: numbers, text, None, arrays, sparse arrays, id indices, Interactions, and dicts and lists of these."""
+        """Everything learned: numbers, text, None, arrays, sparse arrays, ids, Interactions, and dicts and lists of these."""
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     def _take(self, kept: dict[str, Any]) -> None:
@@ -94,8 +93,9 @@ def load(path: str | Path) -> Stored:
     if not known:
         raise DataError(f"{path}: the file holds something else than a model of this kit.\nTo mend it: load what model.save wrote")
     if about.get("version") != VERSION or about.get("model") not in MODELS:
-        raise DataError(f"{path}: a {about.get('model')} in form {about.get('version')}, written by kit {about.get('kit')}; this kit "
-                        f"({version('recsys_kit')}) does not read it.\nTo mend it: fit the model again, or use the kit that wrote it")
+        raise DataError(f"{path}: a {about.get('model')} in form {about.get('version')}, written by kit {about.get('kit')}; this "
+                        f"kit ({version('recsys_kit')}) does not read it.\nTo mend it: fit the model again, or use the "
+                        f"kit that wrote it")
     digest = about.pop("digest", None)
     if digest != _digest(about, arrays):
         raise DataError(f"{path}: the file is damaged; its contents are not what was saved.\nTo mend it: save the model again, or "
