@@ -78,29 +78,33 @@ class Interactions:
         starts = np.searchsorted(pairs, np.arange(shape[0] + 1) * shape[1])
         return cls(row_ids, column_ids, sparse.csr_array((sums, pairs % shape[1], starts), shape=shape), since)
 
-    def rows(self, users) -> sparse.csr_array:
-        """The matrix rows of these users, shape (len(users), m); an unknown user has an empty row."""
-        row, place = self._places(users)
+    def rows(self, users, *, before=None) -> sparse.csr_array:
+        """The matrix rows of these users, shape (len(users), m); an unknown user has an empty row.
+
+        before : a moment; only pairs first touched before it are given, each with its whole weight.
+        """
+        row, place = self._places(users, before)
         counts = np.bincount(row, minlength=len(users))
         return sparse.csr_array((self.matrix.data[place], self.matrix.indices[place], np.append(0, np.cumsum(counts))),
                                 shape=(len(users), len(self.items)))
 
     def pairs(self, users, *, before=None) -> tuple[np.ndarray, np.ndarray]:
         """Row in ``users`` and column in ``items`` of everything these users touched (before the moment ``before``)."""
-        row, place = self._places(users)
-        if before is not None:
-            early = self.since[place] < moment(before).timestamp()
-            row, place = row[early], place[early]
+        row, place = self._places(users, before)
         return row, self.matrix.indices[place]
 
-    def _places(self, users) -> tuple[np.ndarray, np.ndarray]:
-        """For every stored entry of these users: the row in ``users``, and where in ``matrix.data`` it stands."""
+    def _places(self, users, before) -> tuple[np.ndarray, np.ndarray]:
+        """For every stored entry of these users (first touched before that moment): the row in ``users``, its place in the data."""
         position = encode(users, self.users)
         known = position >= 0
         starts = np.where(known, self.matrix.indptr[position], 0)
         counts = np.where(known, self.matrix.indptr[position + 1] - self.matrix.indptr[position], 0)
         row = np.repeat(np.arange(len(position)), counts)
-        return row, np.arange(len(row)) + np.repeat(starts - np.append(0, np.cumsum(counts)[:-1]), counts)
+        place = np.arange(len(row)) + np.repeat(starts - np.append(0, np.cumsum(counts)[:-1]), counts)
+        if before is not None:
+            early = self.since[place] < moment(before).timestamp()
+            row, place = row[early], place[early]
+        return row, place
 
     def __repr__(self) -> str:
         n, m = self.matrix.shape

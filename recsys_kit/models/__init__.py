@@ -4,6 +4,7 @@ from recsys_kit.models.store import load
 
 # Which file holds which model: a saved model names its class, and nothing but these is ever imported for it.
 MODELS = {
+    "EASE": "recsys_kit.models.ease",
     "Popularity": "recsys_kit.models.popularity",
 }
 __all__ = ["MODELS", "load"]

@@ -58,3 +58,9 @@ def test_events_without_a_user_are_refused():
 def test_a_weight_for_something_that_is_no_behaviour_is_refused():
     with pytest.raises(ValueError, match="'buy' is no behaviour"):
         Interactions.from_events(events(), weights={"buy": 1})
+
+
+def test_rows_can_be_asked_as_of_a_moment():
+    table = events().assign(timestamp=pd.to_datetime(["2024-01-01", "2024-01-05", "2024-01-02", "2024-01-03", "2024-01-04"]))
+    found = Interactions.from_events(table)
+    assert found.rows(["a", "nobody", "b"], before="2024-01-03").toarray().tolist() == [[2, 0, 0], [0, 0, 0], [0, 1, 0]]
