@@ -17,23 +17,29 @@ __all__ = ["BLOCK", "NotFittedError", "Ranker", "top_k"]
 BLOCK = 4_000_000  # scores held at once: a block of users x all items stays near 32 MB
 
 
-def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k(scores: np.ndarray, k: int, hidden: tuple[np.ndarray, np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The k best columns of each row, best first; of equal scores the lower column wins, so the answer never varies.
 
-    scores : (n, m) float; -inf and NaN mean 'not to be recommended'. Returns ``columns`` and ``values``, both (n, min(k, m)).
+    scores : (n, m) numbers; -inf and NaN mean 'not to be recommended'. hidden : (rows, columns) of entries to leave out, too.
+    Returns ``columns`` and ``values``, both (n, min(k, m)); where a row has fewer to recommend, -1 and -inf fill its end.
+    Takes about one pass over the scores, which are neither copied nor changed.
 
     >>> top_k(np.array([[0.1, 0.7, 0.7]]), 2)[0]
     array([[1, 2]])
     """
-    cost = -np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    k = min(k, cost.shape[1])
-    bar = np.partition(cost, k - 1, axis=1)[:, k - 1:k]
-    better, equal = cost < bar, cost == bar
-    keep = better | (equal & (np.cumsum(equal, axis=1) <= k - better.sum(axis=1, keepdims=True)))
-    columns = np.nonzero(keep)[1].reshape(len(cost), k)
-    order = np.argsort(np.take_along_axis(cost, columns, axis=1), axis=1, kind="stable")
-    columns = np.take_along_axis(columns, order, axis=1)
-    return columns, -np.take_along_axis(cost, columns, axis=1)
+    from recsys_kit.models.best import choose  # numba takes its time to be imported: only who ranks waits for it
+
+    scores = np.asarray(scores)
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(float)
+    n, m = scores.shape
+    row, column = (np.empty(0, np.int64),) * 2 if hidden is None else hidden
+    if len(row) and (np.diff(row) < 0).any():
+        order = np.argsort(row, kind="stable")
+        row, column = row[order], column[order]
+    columns, values = np.full((n, min(k, m)), -1), np.full((n, min(k, m)), -np.inf)
+    choose(scores, np.searchsorted(row, np.arange(n + 1)), np.ascontiguousarray(column, dtype=np.int64), columns, values)
+    return columns, values
 
 
 class Ranker(Stored, ABC):
@@ -101,17 +107,11 @@ class Ranker(Stored, ABC):
         columns, values = np.full((len(users), width), -1), np.full((len(users), width), -np.inf)
         block = max(1, BLOCK // max(len(self.items_), 1))
         for start in range(0, len(users), block):
-            part = slice(start, start + block)
-            best, score = self._best(users[part], width, exclude_seen, at)
-            columns[part], values[part] = np.where(np.isfinite(score), best, -1), np.where(np.isfinite(score), score, -np.inf)
+            part = users[start:start + block]
+            hidden = None if exclude_seen is False else (self._seen(part, at) if exclude_seen is True
+                                                         else self._translated(part, exclude_seen))
+            columns[start:start + block], values[start:start + block] = top_k(self.score(part, at=at), width, hidden)
         return columns, values
-
-    def _best(self, users: pd.Index, k: int, exclude_seen: bool | Interactions, at) -> tuple[np.ndarray, np.ndarray]:
-        scores = np.array(self.score(users, at=at), dtype=float)
-        if exclude_seen is not False:
-            row, column = self._seen(users, at) if exclude_seen is True else self._translated(users, exclude_seen)
-            scores[row, column] = -np.inf
-        return top_k(scores, k)
 
     def update(self, events: pd.DataFrame) -> Self:
         """Learn on from later events without a new fit, where the model can."""

@@ -1,0 +1,83 @@
+"""Metrics of rating prediction. A rating predictor gets these; a ranker never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recsys_kit.schema import ITEM, RATING, USER, SchemaError, require_columns, validate_events
+
+
+def rmse(ratings, predictions) -> float:
+    """Root of the mean squared error, ``sqrt(mean (r - r^)^2)``, in the unit of the ratings: large errors weigh more.
+
+    Over all ratings, as in Surprise, LibRec and the Netflix Prize. Raises ValueError for nothing, unequal lengths, or a NaN.
+
+    >>> rmse([1.0, 5.0], [2.0, 2.0]) == 5 ** 0.5
+    True
+    """
+    return float(np.sqrt((_errors(ratings, predictions) ** 2).mean()))
+
+
+def mae(ratings, predictions) -> float:
+    """Mean absolute error, ``mean |r - r^|``, in the unit of the ratings. Raises as `rmse`.
+
+    >>> mae([1.0, 5.0], [2.0, 2.0])
+    2.0
+    """
+    return float(np.abs(_errors(ratings, predictions)).mean())
+
+
+def _errors(ratings, predictions) -> np.ndarray:
+    ratings, predictions = np.asarray(ratings, dtype=float), np.asarray(predictions, dtype=float)
+    if ratings.shape != predictions.shape or not ratings.size:
+        raise ValueError(f"{ratings.size} ratings and {predictions.size} predictions: give one prediction per rating, and at least one")
+    if not np.isfinite(ratings).all() or not np.isfinite(predictions).all():
+        raise ValueError("a rating or a prediction is missing or infinite; leave such rows out by name, never silently")
+    return predictions - ratings
+
+
+@dataclass(frozen=True, eq=False)
+class RatingErrors:
+    """What a rating predictor got wrong.
+
+    errors : one row per rating: ``user_id, item_id, rating, predicted, error`` (predicted - rating), in the order of the test.
+    """
+
+    errors: pd.DataFrame
+
+    @property
+    def rmse(self) -> float:
+        """Over all ratings: a user with many counts often (the number that papers print)."""
+        return rmse(self.errors[RATING], self.errors["predicted"])
+
+    @property
+    def mae(self) -> float:
+        """Over all ratings."""
+        return mae(self.errors[RATING], self.errors["predicted"])
+
+    @property
+    def by_user(self) -> pd.DataFrame:
+        """``rmse, mae`` per user (index ``user_id``): every user counts once; what a paired comparison over users wants."""
+        by = self.errors["error"].groupby(self.errors[USER])
+        return pd.DataFrame({"rmse": by.apply(lambda e: float(np.sqrt((e ** 2).mean()))), "mae": by.apply(lambda e: e.abs().mean())})
+
+    def __repr__(self) -> str:
+        return f"RatingErrors({len(self.errors):,} ratings, RMSE {self.rmse:.4f}, MAE {self.mae:.4f})"
+
+
+def evaluate_ratings(model, test: pd.DataFrame) -> RatingErrors:
+    """Predict every rating of the test events, and compare.
+
+    model : a fitted `models.rating.RatingPredictor`. test : events; those without a rating are left out, as in ``fit``.
+    Every rating counts, of new users and items too. Raises `SchemaError` if none has a rating.
+    """
+    test = validate_events(test)
+    require_columns(test, (RATING,), "test events")
+    rated = test.loc[test[RATING].notna(), [USER, ITEM, RATING]].reset_index(drop=True)
+    if rated.empty:
+        raise SchemaError("column 'rating': no test event has a rating.\nTo mend it: choose another cut, or measure a ranking")
+    predicted = model.predict(rated[[USER, ITEM]])
+    return RatingErrors(rated.assign(predicted=predicted, error=_errors(rated[RATING], predicted)))
