@@ -9,6 +9,7 @@ What counts is said by two lists of behaviours, the same for every model whateve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from recsys_kit.data.interactions import EVERYTHING, Interactions, encode
 from recsys_kit.evaluate import metrics
 from recsys_kit.evaluate.split import Split
 from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, USER
+
+BLOCK = 4_000_000  # scores held at once
 
 
 def relevant_pairs(split: Split, *, relevant: Sequence[str] | None = None, owned: Sequence[str] | None = None) -> pd.DataFrame:
@@ -32,20 +35,92 @@ def relevant_pairs(split: Split, *, relevant: Sequence[str] | None = None, owned
     return test.iloc[first[~np.isin(code[first], known)]].reset_index(drop=True)
 
 
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a split asks of every model, encoded once: who is judged, by which items, and what they own.
+
+    users : the n users with at least one relevant item, sorted. items : ids of the relevant items, sorted.
+    row, item : position in ``users`` and ``items`` of every relevant pair, sorted by both. owned : what is left out, or None.
+    """
+
+    users: pd.Index
+    items: pd.Index
+    row: np.ndarray
+    item: np.ndarray
+    owned: Interactions | None
+
+    @property
+    def n_relevant(self) -> np.ndarray:
+        """Relevant items per user, (n,) int, all above zero."""
+        return np.bincount(self.row, minlength=len(self.users))
+
+    def hits(self, columns: np.ndarray, items: pd.Index) -> np.ndarray:
+        """Which of the listed items are relevant: (n, k) bool, from a model's ``top`` and its ``items_``; -1 is no item."""
+        place = np.append(encode(items, self.items), -1)[columns]  # -1, an empty place, finds the -1 at the end
+        asked = np.arange(len(self.users))[:, None] * len(self.items) + place
+        truth = self.row * len(self.items) + self.item
+        found = np.searchsorted(truth, asked)
+        found[found == len(truth)] = 0
+        return (truth[found] == asked) & (place >= 0) if len(truth) else np.zeros(columns.shape, dtype=bool)
+
+    def top(self, model, k: int, at) -> np.ndarray:
+        """The model's lists for all users: positions in ``model.items_``, (n, min(k, m)), -1 where a list is shorter."""
+        return model.top(self.users, k, exclude_seen=self.owned or False, at=at)[0]
+
+
+def task(split: Split, *, relevant: Sequence[str] | None = None, owned: Sequence[str] | None = None) -> Task:
+    """The split's `Task`, made once for each choice of ``relevant`` and ``owned`` and kept with the split."""
+    key = tuple(None if names is None else tuple(names) for names in (relevant, owned))
+    made = vars(split).setdefault("_tasks", {})
+    if key not in made:
+        pairs = relevant_pairs(split, relevant=relevant, owned=owned)
+        users, items = (pd.Index(pairs[column].unique(), name=column).sort_values() for column in (USER, ITEM))
+        row, item = encode(pairs[USER], users), encode(pairs[ITEM], items)
+        order = np.lexsort((item, row))
+        weights = EVERYTHING if owned is None else dict.fromkeys(owned, 1.0)
+        seen = Interactions.from_events(split.train, weights=weights) if weights else None
+        made[key] = Task(users, items, row[order], item[order], seen)
+    return made[key]
+
+
 def evaluate_ranking(model, split: Split, *, k: int = 20, relevant: Sequence[str] | None = None,
                      owned: Sequence[str] | None = None) -> pd.DataFrame:
     """Rank all items the user does not own for every test user, and compare with what became relevant.
 
     model : a fitted ranker (`models.base.Ranker`), fitted on ``split.train`` or a part of it.
     relevant, owned : behaviours, see above; for example ``relevant=["purchase"], owned=["purchase"]``.
-    Returns one row per user with at least one relevant item (index ``user_id``), columns ``ndcg, recall, precision, hit_rate``.
+    Returns one row per user with at least one relevant item (index ``user_id``, sorted), columns ``ndcg, recall, precision,
+    hit_rate, map, mrr, map_min`` (`metrics.per_user`; ``map`` divides by the relevant items, ``map_min`` by min(k, relevant items)).
     Users the model says nothing about count as zero. The mean of a column is the metric.
     """
-    pairs = relevant_pairs(split, relevant=relevant, owned=owned)
-    users = pd.Index(pairs[USER].unique(), name=USER).sort_values()
-    weights = EVERYTHING if owned is None else dict.fromkeys(owned, 1.0)
-    seen = Interactions.from_events(split.train, weights=weights) if weights else False
-    recommended = model.recommend(users, k, exclude_seen=seen, at=split.cut)
-    hits, n_relevant = metrics.ranking_hits(recommended, pairs, users, k)
-    return pd.DataFrame({"ndcg": metrics.ndcg(hits, n_relevant), "recall": metrics.recall(hits, n_relevant),
-                         "precision": metrics.precision(hits), "hit_rate": metrics.hit_rate(hits)}, index=users)
+    asked = task(split, relevant=relevant, owned=owned)
+    columns = asked.top(model, k, split.cut)
+    hits = np.zeros((len(asked.users), k), dtype=bool)  # a catalogue below k leaves places empty: k stays k
+    hits[:, :columns.shape[1]] = asked.hits(columns, model.items_)
+    return pd.DataFrame(metrics.per_user(hits, asked.n_relevant), index=asked.users)
+
+
+def evaluate_auc(model, split: Split, *, relevant: Sequence[str] | None = None, owned: Sequence[str] | None = None) -> pd.Series:
+    """AUC per user over all items the user does not own: `metrics.auc` of the whole ranking, not only of its top.
+
+    A relevant item that the model does not know ties with what it never recommends. Arguments and users as `evaluate_ranking`;
+    a user whose unseen items are all relevant has NaN. Holds no more than a block of scores at a time.
+    """
+    asked = task(split, relevant=relevant, owned=owned)
+    catalogue = model.items_.union(asked.items)
+    own, place = encode(model.items_, catalogue), encode(asked.items, catalogue)
+    result = np.empty(len(asked.users))
+    block = max(1, BLOCK // max(len(catalogue), 1))
+    for start in range(0, len(result), block):
+        users = asked.users[start:start + block]
+        scores = np.full((len(users), len(catalogue)), -np.inf)
+        scores[:, own] = model.score(users, at=split.cut)
+        wanted, left_out = np.zeros(scores.shape, dtype=bool), np.zeros(scores.shape, dtype=bool)
+        mine = slice(*np.searchsorted(asked.row, [start, start + len(users)]))
+        wanted[asked.row[mine] - start, place[asked.item[mine]]] = True
+        if asked.owned is not None:
+            row, column = asked.owned.pairs(users)
+            column = encode(asked.owned.items, catalogue)[column]
+            left_out[row[column >= 0], column[column >= 0]] = True
+        result[start:start + block] = metrics.auc(scores, wanted, left_out)
+    return pd.Series(result, index=asked.users, name="auc")
