@@ -38,9 +38,10 @@ def chapters(options) -> int:
 
 
 def datasets(options) -> int:
-    """List the data sets: name, size, licence, where it is now."""
-    from recsys_kit.data import catalog
-    print(_table(catalog.datasets()[["name", "size", "licence", "where"]]))
+    """List the data sets and the published splits: name, size, licence, where it is now."""
+    from recsys_kit.data import catalog, published
+    shown = ["name", "size", "licence", "where"]
+    print(f"{_table(catalog.datasets()[shown])}\n\nSplits as papers published them:\n{_table(published.splits()[shown])}")
     return 0
 
 

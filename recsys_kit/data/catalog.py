@@ -186,7 +186,7 @@ def load(dataset: str | os.PathLike, *, columns: dict[str, str] | None = None, s
 def datasets() -> pd.DataFrame:
     """The catalogue: name, title, size, licence, and where each set is now."""
     rows = [(m.name, m.title, m.size, m.licence, "made from a seed") for m in MARKETS.values()]
-    rows += [(s.name, s.title, s.size, s.licence, _where(s)) for s in SETS.values()]
+    rows += [(s.name, s.title, s.size, s.licence, whereabouts(s)) for s in SETS.values()]
     return pd.DataFrame(rows, columns=["name", "title", "size", "licence", "where"])
 
 
@@ -239,7 +239,8 @@ def find(item: Entry) -> tuple[Source | None, list[str]]:
     return None, problems
 
 
-def _where(item: Entry) -> str:
+def whereabouts(item: Entry) -> str:
+    """Where the set is now, in a few words."""
     source, _ = find(item)
     if source is None:
         return f"not here: fetch {item.name}" if item.addresses else "not here: by hand, see its card"

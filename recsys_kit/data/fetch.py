@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from recsys_kit.data import catalog
+from recsys_kit.data import catalog, published
 from recsys_kit.data.sources import DataError, check_zip, find_source
 
 Progress = Callable[[int, int | None], None]
@@ -52,7 +52,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
 
     Parameters
     ----------
-    name : a real set of the catalogue.
+    name : a real set of the catalogue, or a published split (see `recsys_kit.data.published`).
     progress : called with the bytes there and the bytes expected (None: unknown); by default it tells on stderr.
 
     Returns
@@ -64,7 +64,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
     DataError : an unknown name, no network, a moved address, a full disk, a file that is not the set. Says what to do; what has
         come so far stays as ``.part``, and the next call goes on from there.
     """
-    item = catalog.entry(name)
+    item = published.SPLITS.get(name) or catalog.entry(name)
     source, problems = catalog.find(item)
     if source:
         return source.archive or source.where[0]
@@ -109,7 +109,8 @@ def _verify(item: catalog.Entry, targets: list[Path]) -> None:
         source, problems = find_source(targets[0].parent, item.files, item.first_line)
         if source is None:
             raise DataError("; ".join(problems) or f"{targets[0].name} holds no {' or '.join(item.files[0])}")
-        catalog.load(item.name)  # parses it, compares the fingerprint, and keeps the tables
+        load = published.published if item.name in published.SPLITS else catalog.load
+        load(item.name)  # parses it, compares the fingerprint, and keeps the tables
     except (DataError, zipfile.BadZipFile) as error:
         for target in targets:
             target.unlink(missing_ok=True)
