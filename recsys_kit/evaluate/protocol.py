@@ -93,7 +93,7 @@ def evaluate_ranking(model, split: Split, *, k: int = 20, relevant: Sequence[str
     model : a fitted ranker (`models.base.Ranker`), fitted on ``split.train`` or a part of it.
     relevant, owned : behaviours, see above; for example ``relevant=["purchase"], owned=["purchase"]``.
     Returns one row per user with at least one relevant item (index ``user_id``, sorted), columns ``ndcg, recall, precision,
-    hit_rate, map, mrr, map_min`` (`metrics.per_user`; ``map`` divides by the relevant items, ``map_min`` by min(k, relevant items)).
+    hit_rate, map, mrr, map_min`` (`metrics.per_user`; ``map`` divides by the relevant items, ``map_min`` by min(k, those)).
     Users the model says nothing about count as zero. The mean of a column is the metric.
     """
     asked = task(split, relevant=relevant, owned=owned)

@@ -33,7 +33,7 @@ def mae(ratings, predictions) -> float:
 def _errors(ratings, predictions) -> np.ndarray:
     ratings, predictions = np.asarray(ratings, dtype=float), np.asarray(predictions, dtype=float)
     if ratings.shape != predictions.shape or not ratings.size:
-        raise ValueError(f"{ratings.size} ratings and {predictions.size} predictions: give one prediction per rating, and at least one")
+        raise ValueError(f"{ratings.size} ratings, {predictions.size} predictions: give one each, and at least one")
     if not np.isfinite(ratings).all() or not np.isfinite(predictions).all():
         raise ValueError("a rating or a prediction is missing or infinite; leave such rows out by name, never silently")
     return predictions - ratings
@@ -61,8 +61,9 @@ class RatingErrors:
     @property
     def by_user(self) -> pd.DataFrame:
         """``rmse, mae`` per user (index ``user_id``): every user counts once; what a paired comparison over users wants."""
-        by = self.errors["error"].groupby(self.errors[USER])
-        return pd.DataFrame({"rmse": by.apply(lambda e: float(np.sqrt((e ** 2).mean()))), "mae": by.apply(lambda e: e.abs().mean())})
+        error = self.errors["error"]
+        means = pd.DataFrame({"rmse": error ** 2, "mae": error.abs()}).groupby(self.errors[USER]).mean()
+        return means.assign(rmse=np.sqrt(means["rmse"]))
 
     def __repr__(self) -> str:
         return f"RatingErrors({len(self.errors):,} ratings, RMSE {self.rmse:.4f}, MAE {self.mae:.4f})"
