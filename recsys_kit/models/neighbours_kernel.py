@@ -17,7 +17,7 @@ def most_similar(vectors: sparse.csr_array, back: sparse.csr_array, own: np.ndar
     vector itself and is left out, -1 where there is none. scale : (p,) for `PRODUCT`.
     kind : with ``dot = sum_q vectors[i, q] back[q, j]`` and ``both`` the number of its terms: `COSINE` is dot over both lengths,
     `JACCARD` ``both / (n_i + n_j - both)``, `ADJUSTED` dot over the lengths of the terms both have, `PRODUCT` ``dot scale_j``.
-    Each times ``both / (both + shrinkage)``. An entry of 0 that is stored is a term like any other.
+    Each times ``both / (both + shrinkage)``, to 12 decimals but for `PRODUCT`. An entry of 0 that is stored is a term like others.
 
     Returns (r, p), columns ascending. Memory beside it: some numbers per column, and ``r n`` for the result.
     """
@@ -72,6 +72,8 @@ def _most_similar(ptr, index, value, back_ptr, back_index, back_value, own, mine
             else:
                 s = dot[j] / np.sqrt(length[j] * other[j]) if length[j] * other[j] > 0 else 0.0
             s *= both[j] / (both[j] + shrinkage)
+            if kind != PRODUCT:
+                s = np.round(s * 1e12) / 1e12  # what is equal by the formula is equal here, and goes by the column
             dot[j], length[j], other[j], both[j] = 0.0, 0.0, 0.0, 0
             if j != own[i] and s > 0:
                 touched[found], similar[found] = j, s
