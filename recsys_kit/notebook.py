@@ -20,6 +20,7 @@ import importlib.metadata
 import math
 import os
 import random
+import re
 import string
 import sys
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ CLAIMS_HEADER = ("chapter", "dataset", "seed", "claim", "verdict")
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "needs known truth"
 SHOWN = {HOLDS: "✓ **holds**", FAILS: "✗ **does not hold here**", UNKNOWN: "? **needs known truth**"}
 LONGEST_TEXT = 200
+PATH = re.compile(r"[\w@+-]+(/[\w@+-]+)+")  # a name with "/": what a paper's card records, SAR/recall@10/ours
 MAIN_LIBRARIES = {"numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "scikit-surprise", "implicit",
                   "torch", "matplotlib"}
 
@@ -54,25 +56,30 @@ class _Run:
     chapter: str
     dataset: str
     seed: int
-    on_defaults: bool
+    changed: frozenset  # names of the parameters that are not at their defaults
     ledger: Path
     claims: Path
     values: dict = field(default_factory=dict)  # recorded name -> value
     seen: dict = field(default_factory=dict)  # (kind, name) -> what was given, and by which run of which cell
+
+    @property
+    def on_defaults(self) -> bool:
+        return not self.changed
 
 
 _run: _Run | None = None
 
 
 def setup(chapter: str, *, dataset: str, columns: dict, seed: int, max_users: int,
-          own: dict | None = None) -> None:
+          own: dict | None = None, threads: int = 1) -> None:
     """Prepare this notebook's run: check versions, seed, limit threads, set the plot style, empty the ledger.
 
     ``dataset, columns, seed, max_users`` are the notebook's parameters (columns: common name -> name in the
     file; max_users 0 keeps all). ``own`` gives the chapter's own, each as value now and committed default:
     ``own=dict(half_life=(half_life, 30))``. Claims must hold only where all are at their defaults. Versions
     that differ from the tested ones are printed with the command that mends them. Seeds `random` and numpy's
-    legacy generator (and torch, if loaded) for libraries without their own. Raises `NotebookError`.
+    legacy generator (and torch, if loaded) for libraries without their own. ``threads``: one for a chapter, as
+    chapters run side by side; a paper's card, which runs alone, may ask for two. Raises `NotebookError`.
     """
     global _run
     given = {"dataset": dataset, "columns": columns, "seed": seed, "max_users": max_users}
@@ -95,14 +102,16 @@ def setup(chapter: str, *, dataset: str, columns: dict, seed: int, max_users: in
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
     # One thread: sums come out in one order, and on a busy machine two threads that wait for each other are ten times slower.
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # for libraries loaded later; next, for those loaded
-    threadpoolctl.threadpool_limits(1)
+    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))  # for libraries loaded later;
+    threadpoolctl.threadpool_limits(threads)  # and for those loaded
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
     plots.style()
 
     ledger = Path(os.environ.get("RECSYS_KIT_LEDGER") or f"ledger-{chapter}.csv").absolute()
     beside = ledger.name.replace("ledger", "claims") if "ledger" in ledger.name else f"claims-{ledger.name}"
     changed = {name: value for name, value in given.items() if value != defaults[name]}
-    _run = _Run(chapter, dataset, seed, not changed, ledger, ledger.with_name(beside))
+    _run = _Run(chapter, dataset, seed, frozenset(changed), ledger, ledger.with_name(beside))
     for path, header in ((_run.ledger, LEDGER_HEADER), (_run.claims, CLAIMS_HEADER)):
         _put(path, header, replaces={"chapter": chapter})
     if changed:
@@ -115,13 +124,14 @@ def setup(chapter: str, *, dataset: str, columns: dict, seed: int, max_users: in
 def record(name: str, value, unit: str = "") -> None:
     """Write one number (int, float, bool, numpy scalar) or short text to the ledger; displays nothing.
 
-    ``name`` must be a Python name, as `say` uses it, and can be recorded once. nan and infinity are written
-    as such, but are an error on the committed defaults. Raises `NotebookError`.
+    ``name`` is a Python name, as `say` uses it, or, for the rows of a paper's table, a path of names, in which
+    '-', '@' and '+' may stand as well: ``SAR/recall@10/ours``. It can be recorded once. nan and infinity are
+    written as such, but are an error on the committed defaults. Raises `NotebookError`.
     """
     run = _current("record")
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise NotebookError(f"record: {name!r} cannot stand in a sentence; "
-                            "use letters, digits and '_', as in recall_at_10.")
+    if not (isinstance(name, str) and (name.isidentifier() or PATH.fullmatch(name))):
+        raise NotebookError(f"record: {name!r} cannot stand in a sentence; use letters, digits and '_', as in "
+                            "recall_at_10, or a path for a row of a table, as in SAR/recall@10/ours.")
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, (bool, int, float, str)):
         raise NotebookError(f"record: {name!r} is a {type(value).__name__}, not a number or a text. "

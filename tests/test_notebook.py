@@ -98,6 +98,24 @@ def test_a_name_is_recorded_once(folder):
     assert [row["value"] for row in rows("ledger-01.csv")] == ["1"]
 
 
+def test_a_row_of_a_papers_table_is_recorded_under_a_path_and_can_be_said(folder, capsys):
+    start()
+    names = ["SAR/map/ours", "SVD++/RMSE/published", "k-NN_baseline/hit_rate@10/ours", "10/20/30"]
+    for value, name in enumerate(names):
+        record(name, value / 8)
+    capsys.readouterr()
+    say("; ".join(f"{{{name}:.3f}}" for name in names))
+    assert capsys.readouterr().out == "0.000; 0.125; 0.250; 0.375\n"
+    assert [row["name"] for row in rows("ledger-01.csv")] == names
+
+
+@pytest.mark.parametrize("name", ["/a", "a/", "a//b", "a b/c", "a/b.c", "a/b[0]", "a/{b}", "a/b:c", "a/b!r", "a-b", "", "a/b\n"])
+def test_a_path_of_other_signs_is_refused(folder, name):
+    start()
+    with pytest.raises(NotebookError, match="SAR/recall@10/ours"):
+        record(name, 1)
+
+
 @pytest.mark.parametrize("name, value, word", [
     ("recall@10", 1.0, "recall_at_10"), ("a", None, "NoneType"), ("a", pd.NA, "NAType"), ("a", np.ones(2), "ndarray"),
     ("a", pd.Timestamp("2024-01-01"), r"str\(date\)"), ("a", "x" * 201, "200"), ("a", "x\ny", "a line of"),
@@ -222,6 +240,16 @@ def test_setup_seeds_limits_threads_and_sets_the_style():
     assert {pool["user_api"] for pool in pools} == {"blas", "openmp"}
     assert all(pool["num_threads"] == 1 for pool in pools)
     assert mpl.rcParams["axes.titlelocation"] == "left"
+
+
+def test_a_card_may_ask_for_two_threads_for_what_is_loaded_and_what_is_loaded_later():
+    code = ("import os, threadpoolctl, numpy as np\nfrom recsys_kit.notebook import setup\n"
+            f"setup('paper-x', **{DEFAULTS!r}, threads=2)\n"
+            "np.ones((50, 50)) @ np.ones((50, 50))\nimport torch\n"
+            "print({pool['num_threads'] for pool in threadpoolctl.threadpool_info()}, torch.get_num_threads())")
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # as the runner starts it
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.splitlines()[-1] == "{2} 2"
 
 
 def test_setup_leaves_torch_alone_unless_it_is_loaded():
