@@ -57,19 +57,17 @@ class IALS(FromHistory):
         self.confidence, self.frequency, self.weights, self.rng = confidence, frequency, weights, rng
 
     def _learn(self, matrix: sparse.csr_array) -> None:
-        start = np.random.default_rng(self.rng).normal(0, 0.1 / np.sqrt(self.factors), (matrix.shape[1], self.factors))
-        self.item_vectors_, self.objective_ = start, []
-        extra = self._extra(matrix)
-        back = extra.T.tocsr()
+        items = np.random.default_rng(self.rng).normal(0, 0.1 / np.sqrt(self.factors), (matrix.shape[1], self.factors))
+        by_user = self._extra(matrix)
+        by_item = by_user.T.tocsr()
+        of_users, of_items = self._penalty(by_user), self._penalty(by_item)
+        self.objective_ = []
         for _ in range(self.epochs):
-            for rows in (extra, back):
-                fixed = self.item_vectors_ if rows is extra else users
-                found, value = minimise(rows, fixed, self.unobserved, self._penalty(rows))
-                self.objective_.append(value + float(self._penalty(extra if rows is back else back) @ (fixed ** 2).sum(axis=1)))
-                if rows is extra:
-                    users = found
-                else:
-                    self.item_vectors_ = found
+            users, value = minimise(by_user, items, self.unobserved, of_users)
+            self.objective_.append(value + float(of_items @ (items ** 2).sum(axis=1)))
+            items, value = minimise(by_item, users, self.unobserved, of_items)
+            self.objective_.append(value + float(of_users @ (users ** 2).sum(axis=1)))
+        self.item_vectors_ = items
 
     def _extra(self, matrix: sparse.csr_array) -> sparse.csr_array:
         values = self.alpha * CONFIDENCE[self.confidence](matrix.data.astype(np.float64))
@@ -96,10 +94,11 @@ def minimise(extra: sparse.csr_array, fixed: np.ndarray, unobserved: float, pena
 
     extra : (n, m) sparse, ``a`` of the touched pairs, above zero. fixed : (m, d). penalty : (n,), above zero.
 
-    The d x d system of row u is ``(unobserved Y^T Y + Y_u^T A_u Y_u + penalty_u I) x = Y_u^T c_u`` with c = unobserved + a. Two
-    things make it cheap and leave it exact (to single precision). In the basis of the eigenvectors of ``Y^T Y`` all but the middle term is a diagonal
-    D; and where fewer than d columns are touched, ``x = D^-1 Y_u^T s`` with ``(A_u^-1 + Y_u D^-1 Y_u^T) s = A_u^-1 c_u``, a system
-    as small as the history (Woodbury). Rows of similar length are gathered and multiplied together.
+    The d x d system of row u is ``(unobserved Y^T Y + Y_u^T A_u Y_u + penalty_u I) x = Y_u^T c_u`` with c = unobserved + a.
+    Two things make it cheap and leave it exact (to single precision). In the basis of the eigenvectors of ``Y^T Y`` all but the
+    middle term is a diagonal D; and where fewer than d columns are touched, ``x = D^-1 Y_u^T s`` with
+    ``(A_u^-1 + Y_u D^-1 Y_u^T) s = A_u^-1 c_u``, a system as small as the history (Woodbury). Rows of similar length are
+    gathered and multiplied together.
     """
     (n, m), d = extra.shape, fixed.shape[1]
     sizes, basis = np.linalg.eigh(fixed.T @ fixed)

@@ -137,8 +137,8 @@ def test_the_published_form_of_the_loss_is_this_one_with_another_l2():
     assert np.allclose(ours, np.sqrt(scale) * np.array(theirs), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [dict(factors=0), dict(epochs=0), dict(l2=0), dict(l2=-1), dict(unobserved=0), dict(alpha=float("nan")),
-                                   dict(confidence="sure"), dict(factors=2.5)])
+@pytest.mark.parametrize("wrong", [dict(factors=0), dict(epochs=0), dict(l2=0), dict(l2=-1), dict(unobserved=0),
+                                   dict(alpha=float("nan")), dict(confidence="sure"), dict(factors=2.5)])
 def test_settings_that_cannot_be_meant_are_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         IALS(**wrong)

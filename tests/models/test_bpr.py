@@ -18,7 +18,7 @@ def pairs_in_order(model, table) -> float:
     """Share of (user, touched item, untouched item) that the model puts in the right order: the AUC per user, by hand."""
     known = Interactions.from_events(table, items=model.items_)
     touched, scores = known.matrix.toarray() > 0, model.score(known.users)
-    shares = [np.mean(row[mine][:, None] > row[~mine]) for mine, row in zip(touched, scores, strict=True) if 0 < mine.sum() < len(mine)]
+    shares = [np.mean(row[mine][:, None] > row[~mine]) for mine, row in zip(touched, scores, strict=True) if not mine.all()]
     return float(np.mean(shares))
 
 
@@ -42,7 +42,7 @@ def test_it_finds_items_of_a_users_taste_that_the_user_never_touched():
 def test_scores_are_the_product_of_the_vectors_plus_the_bias():
     model = BPR(4, epochs=5).fit(history())
     place = model.users_.get_loc("u05")
-    by_hand = [sum(model.user_vectors_[place] * item) + bias for item, bias in zip(model.item_vectors_, model.item_bias_, strict=True)]
+    by_hand = [sum(model.user_vectors_[place] * y) + b for y, b in zip(model.item_vectors_, model.item_bias_, strict=True)]
     assert np.allclose(model.score(["u05"])[0], by_hand, atol=1e-5) and np.ptp(model.item_bias_) > 0
 
 
