@@ -24,15 +24,32 @@ BLOCK = 4_000_000  # scores held at once
 
 def relevant_pairs(split: Split, *, relevant: Sequence[str] | None = None, owned: Sequence[str] | None = None) -> pd.DataFrame:
     """Distinct (user, item) pairs that the test holds and a ranking should find, in order of appearance."""
-    wanted = tuple(b for b in BEHAVIOURS if b != RETURN) if relevant is None else relevant
-    test = split.test.loc[split.test[BEHAVIOUR].isin(wanted), [USER, ITEM]]
-    train = split.train if owned is None else split.train[split.train[BEHAVIOUR].isin(owned)]
-    users, items = pd.Index(test[USER].unique()), pd.Index(test[ITEM].unique())
-    code = encode(test[USER], users) * len(items) + encode(test[ITEM], items)
-    row, column = encode(train[USER], users), encode(train[ITEM], items)
-    known = np.sort((row * len(items) + column)[(row >= 0) & (column >= 0)])
-    code, first = np.unique(code, return_index=True)
-    return test.iloc[np.sort(first[~_within(code, known)])].reset_index(drop=True)
+    test = _wanted(split, relevant)
+    return test.iloc[np.sort(_fresh(test, _owned(split, owned))[-1])].reset_index(drop=True)
+
+
+def _wanted(split: Split, relevant: Sequence[str] | None) -> pd.DataFrame:
+    names = tuple(b for b in BEHAVIOURS if b != RETURN) if relevant is None else relevant
+    return split.test.loc[split.test[BEHAVIOUR].isin(names), [USER, ITEM]]
+
+
+def _owned(split: Split, owned: Sequence[str] | None) -> Interactions | None:
+    weights = EVERYTHING if owned is None else dict.fromkeys(owned, 1.0)
+    return Interactions.from_events(split.train, weights=weights) if weights else None
+
+
+def _fresh(test: pd.DataFrame, owned: Interactions | None) -> tuple[pd.Index, pd.Index, np.ndarray, np.ndarray, np.ndarray]:
+    """Users and items of the test, sorted; row and column of its distinct pairs that are not owned, sorted; their first places."""
+    users, items = (pd.Index(test[column].unique(), name=column).sort_values() for column in (USER, ITEM))
+    code, first = np.unique(encode(test[USER], users) * len(items) + encode(test[ITEM], items), return_index=True)
+    row, item = np.divmod(code, max(len(items), 1))
+    if owned is not None:
+        width, matrix = len(owned.items), owned.matrix
+        mine, its = encode(users, owned.users)[row], encode(items, owned.items)[item]
+        known = np.repeat(np.arange(len(owned.users)), np.diff(matrix.indptr)) * width + matrix.indices
+        fresh = ~(_within(mine * width + its, known) & (mine >= 0) & (its >= 0))
+        row, item, first = row[fresh], item[fresh], first[fresh]
+    return users, items, row, item, first
 
 
 def _within(values: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -45,7 +62,7 @@ def _within(values: np.ndarray, among: np.ndarray) -> np.ndarray:
 class Task:
     """What a split asks of every model, encoded once: who is judged, by which items, and what they own.
 
-    users : the n users with at least one relevant item, sorted. items : ids of the relevant items, sorted.
+    users : the n users with at least one relevant item, sorted. items : ids of the items of the test, sorted.
     row, item : position in ``users`` and ``items`` of every relevant pair, sorted by both. owned : what is left out, or None.
     """
 
@@ -76,13 +93,10 @@ def task(split: Split, *, relevant: Sequence[str] | None = None, owned: Sequence
     key = tuple(None if names is None else tuple(names) for names in (relevant, owned))
     made = vars(split).setdefault("_tasks", {})
     if key not in made:
-        pairs = relevant_pairs(split, relevant=relevant, owned=owned)
-        users, items = (pd.Index(pairs[column].unique(), name=column).sort_values() for column in (USER, ITEM))
-        row, item = encode(pairs[USER], users), encode(pairs[ITEM], items)
-        order = np.lexsort((item, row))
-        weights = EVERYTHING if owned is None else dict.fromkeys(owned, 1.0)
-        seen = Interactions.from_events(split.train, weights=weights) if weights else None
-        made[key] = Task(users, items, row[order], item[order], seen)
+        seen = _owned(split, owned)
+        users, items, row, item, _ = _fresh(_wanted(split, relevant), seen)
+        judged = np.unique(row)  # users with nothing new in the test are not judged
+        made[key] = Task(users[judged], items, np.searchsorted(judged, row), item, seen)
     return made[key]
 
 
