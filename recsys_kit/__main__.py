@@ -26,12 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def chapters(options) -> int:
-    """List the chapters and the cases, with their parameters."""
-    from recsys_kit.runs.chapters import find, find_cases
-    large = find_cases()
-    for chapter in [*find(), *large]:
+    """List the chapters, the cases and the papers' cards, with their parameters."""
+    from recsys_kit.runs.chapters import find, find_cases, find_papers
+    large, papers = find_cases(), find_papers()
+    for chapter in [*find(), *large, *papers]:
         if chapter in large[:1]:
             print("\nCases: on these parameters small, with max_users=0 (make cases) at full size")
+        if chapter in papers[:1]:
+            print("\nPapers' cards: make paper CARD=name for one, make papers for all")
         settings = ", ".join(f"{name}={value!r}" for name, value in chapter.defaults().items())
         print(f"{chapter.number}  {chapter.title}\n      {settings}")
     return 0
@@ -78,6 +80,45 @@ def cases(options) -> int:
                         jobs=options.jobs or 1, label="_cases")
     print(f"\n{tally.told(folder)}")
     return 1 if runner.failed(folder) or tally.broken(folder) else 0
+
+
+def paper(options) -> int:
+    """Run one paper's card and show its table; only `papers` keeps results."""
+    from recsys_kit.runs import papers as cards
+    from recsys_kit.runs import runner
+    from recsys_kit.runs.chapters import get_paper
+    given = _pairs(options.parameter)
+    wanted = get_paper(options.card)
+    if "dataset" in given:
+        _check_dataset(given["dataset"])
+    folder = runner.run([wanted], given, run_id=options.run, jobs=1, label=f"_{wanted.number}")
+    print(f"\n{cards.tables(folder)}\n\nNo result was kept: make papers runs all cards on their own data and does that.")
+    return 1 if runner.failed(folder) else 0
+
+
+def papers(options) -> int:
+    """Run every paper's card on its own data, keep the results and write the README's table; or only show what is kept."""
+    from recsys_kit.runs import papers as cards
+    from recsys_kit.runs import runner
+    from recsys_kit.runs.chapters import UsageError, find_papers
+    if options.status:
+        print(cards.told())
+        return 0
+    if options.table:
+        print(cards.readme_table())
+        cards.write_readme()
+        return 0
+    wanted = find_papers()
+    if not wanted:
+        raise UsageError("no cards (papers/name.ipynb) beside the chapters: run this inside a checkout of the kit")
+    # one at a time unless asked otherwise: their time is measured
+    folder = runner.run(None if runner.begun(options.run) else wanted, run_id=options.run, jobs=options.jobs or 1, label="_papers")
+    print(f"\n{cards.tables(folder)}\n")
+    for card, done in cards.keep(folder).items():
+        print(f"{card}: {done}")
+    cards.write_readme()
+    print(f"\n{cards.told()}")
+    return 1 if runner.failed(folder) or not cards.fine(folder) else 0
 
 
 def report(options) -> int:
@@ -133,8 +174,9 @@ def _run(options, given: dict, wanted, label: str = "") -> int:
 def _check_dataset(name: str) -> None:
     """Refuse a data set that is neither in the catalogue nor a file, before any kernel is started."""
     from recsys_kit.runs.chapters import UsageError, nearest
-    from recsys_kit.data import catalog
-    known = catalog.datasets().set_index("name")["where"]
+    from recsys_kit.data import catalog, published
+    import pandas as pd
+    known = pd.concat([catalog.datasets(), published.splits()]).set_index("name")["where"]
     if name not in known.index and not Path(name).is_file():
         is_file = "/" in name or Path(name).suffix
         raise UsageError(f"there is no file '{name}'" if is_file else f"there is no data set '{name}'{nearest(name, known.index)}")
@@ -206,6 +248,12 @@ def _parser() -> argparse.ArgumentParser:
         argument("--seed"), argument("--max-users"), run_id, jobs)
     add(cases, argument("--seed"), argument("--max-users", help="so many users only (default: all)"), run_id,
         argument("--jobs", type=_positive, metavar="N", help="cases at a time (default: 1, as their time is measured)"))
+    add(paper, argument("card", help="its name, as in notebooks/papers"),
+        argument("-p", dest="parameter", action="append", default=[], metavar="name=value", help="a parameter of the card"), run_id)
+    add(papers, run_id,
+        argument("--jobs", type=_positive, metavar="N", help="cards at a time (default: 1, as their time is measured)"),
+        argument("--status", action="store_true", help="run nothing; say what is kept of each card, and whether it is stale"),
+        argument("--table", action="store_true", help="run nothing; write the README's table again from what is kept"))
     add(report, argument("run", help="a run's id or folder"))
     add(compare, argument("first"), argument("second"))
     add(reproduce, argument("run"), jobs)

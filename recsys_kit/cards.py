@@ -14,6 +14,7 @@ All numbers go to the ledger: ``GF-CF/recall@20/published``, ``…/ours``, ``…
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import math
@@ -160,8 +161,6 @@ def side_by_side(results: pd.DataFrame, metrics: list[str] | None = None) -> pd.
 
 def fingerprint_of(path: Path) -> str:
     """SHA-256 (12 hex digits) of what a Python file does: comments, docstrings and layout play no part."""
-    import ast
-
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -1,8 +1,9 @@
-"""Finding the chapters and the cases, and the parameters each of them takes.
+"""Finding the chapters, the cases and the papers' cards, and the parameters each of them takes.
 
-A chapter is a notebook `NN_name.ipynb` in the folder `notebooks/`, a case a notebook `case_N_name.ipynb` in `notebooks/cases/`.
-Each has one cell tagged `parameters`, in which every parameter is assigned a plain value: that value is its default, and the
-type of the default is its type.
+A chapter is a notebook `NN_name.ipynb` in the folder `notebooks/`, a case a notebook `case_N_name.ipynb` in `notebooks/cases/`,
+a card any notebook in `notebooks/papers/`; the card `ncf_ml1m.ipynb` has the number "paper-ncf-ml1m". Each has one cell tagged
+`parameters`, in which every parameter is assigned a plain value: that value is its default, and the type of the default is its
+type.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter or case: ``number`` ("02", "case-1"), ``title`` (its first heading without it), ``path`` of its notebook."""
+    """One chapter, case or card: ``number`` ("02", "case-1", "paper-ncf-ml1m"), ``title`` (its first heading without the number),
+    ``path`` of its notebook.
+    """
 
     number: str
     title: str
@@ -34,8 +37,8 @@ class Chapter:
         return called(self.number)
 
     @property
-    def is_case(self) -> bool:
-        return self.number.startswith("case-")
+    def kind(self) -> str:
+        return kind(self.number)
 
     def cells(self) -> list[tuple[str, str, list[str]]]:
         """The notebook's cells as (kind, source, tags)."""
@@ -84,24 +87,55 @@ def find_cases(folder: Path | None = None) -> list[Chapter]:
     return [Chapter(f"case-{number}", _title(path), path) for number, path in sorted(paths.items())]
 
 
+def find_papers(folder: Path | None = None) -> list[Chapter]:
+    """The papers' cards in ``papers/`` of a folder of chapters (the kit's own by default), by name; none is no error."""
+    paths = sorted(path for path in (Path(folder or FOLDER) / "papers").glob("*.ipynb") if re.fullmatch(r"\w+", path.stem))
+    return [Chapter(f"paper-{path.stem.replace('_', '-')}", _title(path), path) for path in paths]
+
+
+def everything(folder: Path | None = None) -> list[Chapter]:
+    """Chapters, cases and cards of a folder (the kit's own by default). Raises `UsageError` where there is no chapter."""
+    return [*find(folder), *find_cases(folder), *find_papers(folder)]
+
+
 def get(name: str, folder: Path | None = None) -> Chapter:
-    """The chapter or case with this number ("2", "02", "case-1"), notebook name or path. Raises `UsageError` if there is none."""
-    chapters = [*find(folder), *find_cases(folder)]
+    """The chapter, case or card with this number ("2", "case-1"), notebook name or path. Raises `UsageError` if there is none."""
+    return _get(name, everything(folder), "chapter")
+
+
+def get_paper(name: str, folder: Path | None = None) -> Chapter:
+    """The card with this name ("ncf_ml1m"), number or path. Raises `UsageError` if there is none."""
+    papers = find_papers(folder)
+    if not papers:
+        raise UsageError("no cards (papers/name.ipynb) beside the chapters: run this inside a checkout of the kit")
+    return _get(name, papers, "card")
+
+
+def _get(name: str, chapters: list[Chapter], word: str) -> Chapter:
     wanted = Path(name).stem
     for chapter in chapters:
-        if wanted in (chapter.number, chapter.number.lstrip("0"), chapter.path.stem):
+        if wanted in (chapter.number, chapter.number.lstrip("0"), chapter.number.removeprefix("paper-"), chapter.path.stem):
             return chapter
     known = {chapter.path.stem: None for chapter in chapters}
-    raise UsageError(f"there is no chapter '{name}'{nearest(wanted, known)}")
+    raise UsageError(f"there is no {word} '{name}'{nearest(wanted, known)}")
+
+
+def kind(number: str) -> str:
+    """chapter, case or card.
+
+    >>> kind("02"), kind("case-1"), kind("paper-ncf-ml1m")
+    ('chapter', 'case', 'card')
+    """
+    return {"case": "case", "paper": "card"}.get(number.partition("-")[0], "chapter")
 
 
 def called(number: str) -> str:
-    """A chapter or case as a sentence names it.
+    """A chapter, case or card as a sentence names it.
 
-    >>> called("02"), called("case-1")
-    ('chapter 02', 'case 1')
+    >>> called("02"), called("case-1"), called("paper-ncf-ml1m")
+    ('chapter 02', 'case 1', 'card ncf_ml1m')
     """
-    return number.replace("-", " ") if number.startswith("case-") else f"chapter {number}"
+    return f"{kind(number)} {number.removeprefix('case-').removeprefix('paper-').replace('-', '_')}"
 
 
 def nearest(name: str, known) -> str:

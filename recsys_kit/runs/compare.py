@@ -9,7 +9,7 @@ import pandas as pd
 
 from recsys_kit.runs import manifest as manifests
 from recsys_kit.runs import runner
-from recsys_kit.runs.chapters import UsageError, find, find_cases
+from recsys_kit.runs.chapters import UsageError, everything
 
 COLUMNS = ("what", "chapter", "name", "first", "second", "relative")
 # units of what is never the same twice; the long one is that of a slope of time against users
@@ -59,7 +59,7 @@ def reproduce(folder: Path, *, jobs: int | None = None, notebooks: Path | None =
     """
     folder = Path(folder)
     manifest = manifests.read(folder)
-    there = {chapter.path.name: chapter for chapter in [*find(notebooks), *find_cases(notebooks)]}
+    there = {chapter.path.name: chapter for chapter in everything(notebooks)}
     recorded = {entry["notebook"]: entry["parameters"] for entry in manifest["chapters"]}
     gone = [notebook for notebook in recorded if notebook not in there]
     if gone:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import jinja2
 
+from recsys_kit.cards import side_by_side
 from recsys_kit.runs import manifest as manifests
+from recsys_kit.runs import papers
+from recsys_kit.runs.chapters import kind
 
 PAGE = Path(__file__).with_name("report_page.html.j2")
 PICTURES = 2  # of a chapter without cells tagged `main-picture`
@@ -21,11 +24,12 @@ def write(folder: Path) -> Path:
     numbers, claims = manifests.rows(folder / "ledger.csv"), manifests.rows(folder / "claims.csv")
     chapters = [_chapter(folder, entry, numbers, claims) for entry in manifest["chapters"]]
     verdicts = [claim["verdict"] for claim in claims]
-    cases = chapters and all(chapter["chapter"].startswith("case-") for chapter in chapters)
+    kinds = {kind(chapter["chapter"]) for chapter in chapters}
     datasets = dict.fromkeys(chapter["parameters"]["dataset"] for chapter in chapters if "dataset" in chapter["parameters"])
     pages = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = pages.from_string(PAGE.read_text(encoding="utf-8")).render(
-        run=manifest, chapters=chapters, word="case" if cases else "chapter", datasets=datasets, seed=_shared_seed(chapters),
+        run=manifest, chapters=chapters, word=kinds.pop() if len(kinds) == 1 else "chapter", kept=_kept(), spent=papers.spent,
+        datasets=datasets, seed=_shared_seed(chapters),
         numbers=len(numbers),
         done=sum(chapter["status"] == "done" for chapter in chapters),
         seconds=sum(chapter.get("seconds") or 0 for chapter in chapters),
@@ -55,14 +59,21 @@ def _chapter(folder: Path, entry: dict, numbers: list[dict], claims: list[dict])
     page = notebook.with_suffix(".html")
     ran = entry["status"] in ("done", "failed")
     mine = [row for row in claims if row["chapter"] == entry["chapter"]]
+    table = papers.table_of(folder, entry) if kind(entry["chapter"]) == "card" and ran else None
     return entry | {
         "budget": manifests.budget(entry["chapter"]),
         "page": page.name if ran and page.exists() else None,
         "pictures": pictures(notebook) if ran and notebook.exists() else [],
         "numbers": [row | {"shown": row["value"] if row["unit"] == "" and "fingerprint" in row["name"] else shown(row["value"])}
-                    for row in numbers if row["chapter"] == entry["chapter"]],
+                    for row in numbers if row["chapter"] == entry["chapter"] and not (table is not None and "/" in row["name"])],
+        "table": None if table is None or table.empty else side_by_side(table),
         "claims": mine, "verdicts": {verdict: sum(row["verdict"] == verdict for row in mine)
                                      for verdict in ("holds", "does not hold", "needs known truth")}}
+
+
+def _kept() -> list[dict]:
+    """Of each card of which a result is kept in the repository: the verdict, and what it is stale for."""
+    return [line for line in papers.status() if line["date"]]
 
 
 def pictures(notebook: Path) -> list[dict]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from recsys_kit.runs import manifest as manifests
 from recsys_kit.runs import report
-from recsys_kit.runs.chapters import Chapter, UsageError, called, find, find_cases
+from recsys_kit.runs.chapters import Chapter, UsageError, called, everything, find
 from recsys_kit.runs.crew import Crew
 from recsys_kit.runs.progress import Progress
 
@@ -36,7 +36,8 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
 
     Parameters
     ----------
-    chapters : what to run; None: all that the run already knows (cases too), or for a new run all of the folder ``notebooks``.
+    chapters : what to run; None: all that the run already knows (cases and cards too), or for a new run all chapters of the folder
+        ``notebooks``.
     given : parameters by name, the same for every chapter; text is read as the type of the parameter's default.
     run_id : the id of a run to go on with, or the id for a new one; None makes one from time, data set and seed.
     out : the folder that holds the runs.  jobs : chapters at a time (None: one per core).
@@ -50,9 +51,7 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
     folder, manifest = _open(run_id, given or {}, Path(out), label)
     known = [entry["notebook"] for entry in manifest["chapters"]]
     if chapters is None:
-        chapters = find(notebooks)
-        if known:
-            chapters = [chapter for chapter in [*chapters, *find_cases(notebooks)] if chapter.path.name in known]
+        chapters = [chapter for chapter in everything(notebooks) if chapter.path.name in known] if known else find(notebooks)
     plan = [(chapter, _entry(manifest, chapter, recorded[chapter.path.name] if recorded else manifest["parameters"]))
             for chapter in chapters]
     todo = [(chapter, entry) for chapter, entry in plan if not _is_done(folder, entry)]
@@ -78,8 +77,12 @@ def run(chapters: list[Chapter] | None = None, given: dict | None = None, *, run
 
 def parameters(run_id: str | None, out: Path = OUT) -> dict:
     """The parameters a run was started with; none if there is no such run yet."""
-    begun = run_id and (folder_of(run_id, out) / "manifest.json").exists()
-    return manifests.read(folder_of(run_id, out))["parameters"] if begun else {}
+    return manifests.read(folder_of(run_id, out))["parameters"] if begun(run_id, out) else {}
+
+
+def begun(run_id: str | None, out: Path = OUT) -> bool:
+    """Whether there is such a run already."""
+    return bool(run_id) and (folder_of(run_id, out) / "manifest.json").exists()
 
 
 def failed(folder: Path) -> bool:
@@ -90,7 +93,7 @@ def failed(folder: Path) -> bool:
 def _open(run_id: str | None, given: dict, out: Path, label: str) -> tuple[Path, dict]:
     """The folder and manifest of a run, there already or new."""
     now = datetime.now(UTC)
-    if run_id and (folder_of(run_id, out) / "manifest.json").exists():
+    if begun(run_id, out):
         folder = folder_of(run_id, out)
         manifest = manifests.read(folder)
         for name, value in given.items():
@@ -113,9 +116,10 @@ def _open(run_id: str | None, given: dict, out: Path, label: str) -> tuple[Path,
 
 def _entry(manifest: dict, chapter: Chapter, given: dict) -> dict:
     """The chapter's entry in the manifest; one that was made from other inputs starts anew."""
-    values = chapter.values(given)
+    values, defaults = chapter.values(given), chapter.defaults()
     fresh = {"chapter": chapter.number, "notebook": chapter.path.name, "title": chapter.title, "status": "waiting",
-             "parameters": values, "inputs": manifests.inputs(chapter, values.get("dataset"))}
+             "parameters": values, "changed": [name for name in values if values[name] != defaults[name]],
+             "inputs": manifests.inputs(chapter, values.get("dataset"))}
     for place, old in enumerate(manifest["chapters"]):
         if old["notebook"] == chapter.path.name:
             if (old["inputs"], old["parameters"]) != (fresh["inputs"], values):
@@ -149,9 +153,13 @@ def _summary(folder: Path, plan: list, stream) -> None:
 
 
 def _target(plan: list) -> str:
-    """The target of the Makefile that goes on with these: `cases` where all are cases, else `course`, which takes up any run."""
-    return "cases" if plan and all(chapter.is_case for chapter, _ in plan) else "course"
+    """The target of the Makefile that goes on with these: `cases` where all are cases, `papers` where all are cards, else `course`,
+    which takes up any run.
+    """
+    kinds = {chapter.kind for chapter, _ in plan}
+    return {"case": "cases", "card": "papers"}.get(kinds.pop(), "course") if len(kinds) == 1 else "course"
 
 
 def _counted(some: list, plan: list) -> str:
-    return f"{len(some)} {'case' if _target(plan) == 'cases' else 'chapter'}{'s' * (len(some) != 1)}"
+    word = {"cases": "case", "papers": "card"}.get(_target(plan), "chapter")
+    return f"{len(some)} {word}{'s' * (len(some) != 1)}"

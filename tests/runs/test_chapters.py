@@ -53,8 +53,8 @@ def test_cases_are_listed_apart_in_the_order_of_their_numbers(with_cases):
     found = chapters.find_cases(with_cases)
     assert [(case.number, case.title) for case in found] == [("case-2", "Title of case_2_small.ipynb"),
                                                              ("case-10", "Title of case_10_large.ipynb")]
-    assert all(case.is_case for case in found)
-    assert [chapter.number for chapter in chapters.find(with_cases) if not chapter.is_case] == ["01", "02"]
+    assert {case.kind for case in found} == {"case"}
+    assert [chapter.number for chapter in chapters.find(with_cases) if chapter.kind == "chapter"] == ["01", "02"]
 
 
 def test_a_folder_without_cases_has_none(folder):
