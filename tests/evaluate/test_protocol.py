@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recsys_kit.evaluate.protocol import evaluate_ranking, relevant_pairs
+from recsys_kit.evaluate.metrics import per_user, ranking_hits
+from recsys_kit.evaluate.protocol import evaluate_auc, evaluate_ranking, relevant_pairs
 from recsys_kit.evaluate.split import Split, by_time
 from recsys_kit.models.base import Ranker
 from recsys_kit.models.popularity import Popularity
@@ -90,3 +93,96 @@ def test_popularity_stands_between_nothing_and_the_perfect_list(market):
     models = Popularity(), Clairvoyant(parts)
     popular, perfect = (evaluate_ranking(model.fit(parts.train), parts)["ndcg"].mean() for model in models)
     assert perfect == pytest.approx(1) and 0.01 < popular < 0.9
+
+
+class Given(Ranker):
+    """Scores as a table says, user by item; NaN where the table has no row."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def _fit(self, events, items, users):
+        pass
+
+    def _score(self, users, at):
+        return np.array([[self.table.get((user, item), np.nan) for item in self.items_] for user in users]).reshape(len(users), -1)
+
+
+ROWS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("uvwxyz"), st.sampled_from(["view", "purchase", "return"]),
+                          st.integers(1, 4)), min_size=1, max_size=25)
+TABLE = st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from("uvwxyz")),
+                        st.sampled_from([-np.inf, np.nan, -2.0, 0.0, 0.0, 1.0]), max_size=24)
+CHOICES = st.sampled_from([None, (), ("purchase",), ("view", "purchase")])
+
+
+@given(ROWS, ROWS, TABLE, st.integers(1, 8), CHOICES, CHOICES)
+def test_the_whole_measurement_is_what_a_literal_reading_gives(past, future, table, k, relevant, owned):
+    train = events(past)
+    parts = Split(train, events([(u, i, b, t + 4) for u, i, b, t in future]), "by hand", pd.Timestamp("2024-01-05"))
+    result = evaluate_ranking(Given(table).fit(train), parts, k=k, relevant=relevant, owned=owned)
+    has = {(u, i) for u, i, b, _ in past if owned is None or b in owned}
+    new = {(u, i) for u, i, b, _ in future if (b != "return" if relevant is None else b in relevant)} - has
+    catalogue = sorted({i for _, i, _, _ in past})
+    lists, wanted = [], sorted({u for u, _ in new})
+    for user in wanted:
+        said = [(-table.get((user, i), np.nan), i) for i in catalogue if (user, i) not in has]
+        said = sorted((cost, i) for cost, i in said if not np.isnan(cost) and cost < np.inf)
+        lists += [(user, i, rank) for rank, (_, i) in enumerate(said[:k], 1)]
+    hits, n_relevant = ranking_hits(pd.DataFrame(lists, columns=["user_id", "item_id", "rank"]),
+                                    pd.DataFrame(sorted(new), columns=["user_id", "item_id"]), wanted, k)
+    assert result.index.tolist() == wanted
+    pd.testing.assert_frame_equal(result.reset_index(drop=True), pd.DataFrame(per_user(hits, n_relevant)))
+    pairs = relevant_pairs(parts, relevant=relevant, owned=owned)
+    counts = [(u, i) for u, i, b, _ in future if (b != "return" if relevant is None else b in relevant)]
+    assert list(map(tuple, pairs.to_numpy())) == [pair for pair in dict.fromkeys(counts) if pair in new]  # in order of appearance
+
+
+@given(ROWS, ROWS, TABLE, CHOICES)
+def test_auc_over_the_unseen_items_is_what_a_literal_reading_gives(past, future, table, owned):
+    train = events(past)
+    parts = Split(train, events([(u, i, b, t + 4) for u, i, b, t in future]), "by hand", pd.Timestamp("2024-01-05"))
+    result = evaluate_auc(Given(table).fit(train), parts, owned=owned)
+    has = {(u, i) for u, i, b, _ in past if owned is None or b in owned}
+    new = {(u, i) for u, i, b, _ in future if b != "return"} - has
+    known = {i for _, i, _, _ in past}
+
+    def said(user, item):
+        score = table.get((user, item), np.nan)
+        return -np.inf if np.isnan(score) or item not in known else score
+
+    assert result.index.tolist() == sorted({u for u, _ in new})
+    for user, value in result.items():
+        unseen = [i for i in known | {i for _, i, b, _ in future if b != "return"} if (user, i) not in has]
+        good, other = ([said(user, i) for i in unseen if ((user, i) in new) == yes] for yes in (True, False))
+        expected = np.mean([(g > o) + (g == o) / 2 for g in good for o in other]) if other else np.nan
+        assert value == pytest.approx(expected, nan_ok=True)
+
+
+def test_large_auc_requests_are_answered_in_blocks_with_the_same_numbers(market, monkeypatch):
+    parts = by_time(market.events, test=0.2)
+    model = Popularity().fit(parts.train)
+    whole = evaluate_auc(model, parts)
+    monkeypatch.setattr("recsys_kit.evaluate.protocol.BLOCK", 150 * len(model.items_))
+    pd.testing.assert_series_equal(evaluate_auc(model, parts), whole)
+    assert 0.5 < whole.mean() < 1 and len(whole) == len(evaluate_ranking(model, parts))
+
+
+def test_silence_is_chance_for_auc_and_the_clairvoyant_is_perfect():
+    assert evaluate_auc(Silent().fit(TRAIN), SPLIT).to_dict() == {"a": pytest.approx(np.nan, nan_ok=True), "d": 0.5}
+    assert evaluate_auc(Clairvoyant(SPLIT).fit(TRAIN), SPLIT)["d"] == 1
+
+
+def test_a_second_question_to_the_same_split_gets_its_own_answer():
+    """What a split asks is kept; another k, model or choice of behaviours must not get the first one's."""
+    model = Popularity().fit(TRAIN)
+    first = evaluate_ranking(model, SPLIT, k=1)
+    assert evaluate_ranking(model, SPLIT, k=1, relevant=["purchase"]).index.tolist() == ["a"]
+    assert evaluate_ranking(model, SPLIT, k=1, owned=["view"]).loc["a", "recall"] == 0.5
+    assert evaluate_ranking(Silent().fit(TRAIN), SPLIT, k=3)["ndcg"].sum() == 0
+    pd.testing.assert_frame_equal(evaluate_ranking(model, SPLIT, k=1), first)
+
+
+def test_nothing_to_find_is_an_empty_table_and_no_error():
+    nothing = Split(TRAIN, events([("a", "x", "purchase", 3)]), "by hand", pd.Timestamp("2024-01-03"))
+    result = evaluate_ranking(Popularity().fit(TRAIN), nothing)
+    assert result.empty and "map" in result and evaluate_auc(Popularity().fit(TRAIN), nothing).empty

@@ -19,6 +19,44 @@ def test_top_k_is_a_stable_sort_cut_at_k(rows, k):
     assert columns.tolist() == expected.tolist() and values.tolist() == np.take_along_axis(scores, expected, 1).tolist()
 
 
+SCORES = st.sampled_from([-np.inf, np.nan, -1.0, 0.0, 0.0, 1.0, np.inf])
+
+
+@given(st.lists(st.lists(st.tuples(SCORES, st.booleans()), min_size=9, max_size=9), min_size=1, max_size=4), st.integers(1, 11),
+       st.sampled_from([np.float64, np.float32]), st.booleans())
+def test_top_k_is_a_literal_sort_of_what_may_be_recommended(rows, k, kind, by_column):
+    scores = np.array([[score for score, _ in row] for row in rows], dtype=kind, order="F" if by_column else "C")
+    hidden = np.nonzero(np.array([[out for _, out in row] for row in rows]))
+    if by_column:  # in any order
+        hidden = hidden[0][::-1], hidden[1][::-1]
+    scores.setflags(write=False)
+    columns, values = top_k(scores, k, hidden)
+    for row, listed, value in zip(rows, columns, values, strict=True):
+        ranked = sorted((-score, column) for column, (score, out) in enumerate(row) if score > -np.inf and not out)[:k]
+        empty = min(k, 9) - len(ranked)
+        assert listed.tolist() == [column for _, column in ranked] + [-1] * empty
+        assert value.tolist() == [-cost for cost, _ in ranked] + [-np.inf] * empty
+
+
+def test_top_k_of_many_equal_and_many_different_scores_is_the_stable_sort():
+    """Long rows: heaps of every shape."""
+    rng = np.random.default_rng(8)
+    for scores in (rng.random((50, 300)), rng.integers(0, 12, (50, 300)).astype(float), np.tile(np.arange(300.0), (3, 1))):
+        for k in (1, 2, 7, 40, 300):
+            assert (top_k(scores, k)[0] == np.argsort(-scores, axis=1, kind="stable")[:, :k]).all()
+
+
+def test_one_row_of_scores_for_everybody_needs_no_copy_and_whole_numbers_do():
+    assert top_k(np.broadcast_to(np.array([1.0, 3.0, 2.0]), (4, 3)), 2)[0].tolist() == [[1, 2]] * 4
+    assert top_k(np.array([[1, 3, 2]]), 2)[1].tolist() == [[3.0, 2.0]]
+
+
+def test_choosing_changes_no_score():
+    scores = np.array([[1.0, 3.0, 2.0]])
+    top_k(scores, 2, (np.array([0]), np.array([1])))
+    assert scores.tolist() == [[1.0, 3.0, 2.0]]
+
+
 def test_nan_and_minus_infinity_come_last():
     columns, values = top_k(np.array([[np.nan, 1.0, -np.inf, 2.0]]), 3)
     assert columns[0, :2].tolist() == [3, 1] and values[0, 2] == -np.inf
