@@ -35,16 +35,19 @@ class GFCF(FromHistory):
 
     def _learn(self, matrix: sparse.csr_array) -> None:
         of_users, of_items = np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=matrix.shape[1])
-        fade = sparse.diags_array(_inverse_root(of_items))
-        self.item_degrees_ = of_items
-        self.normalised_ = sparse.csr_array(sparse.diags_array(_inverse_root(of_users)) @ matrix.astype(np.float64) @ fade)
-        # values to 1e-5: the scores then differ from those of full precision in the seventh digit
-        self.item_vectors_ = right_singular(self.normalised_, self.factors, tol=1e-5)[0].astype(np.float32)
+        normalised = sparse.diags_array(_inverse_root(of_users)) @ matrix @ sparse.diags_array(_inverse_root(of_items))
+        normalised = sparse.csr_array(normalised)
+        # Values to 1e-5 and single precision from here on: scores differ from those of full precision in the sixth digit, and a
+        # block of them takes half the time.
+        self.item_vectors_ = right_singular(normalised, self.factors, tol=1e-5)[0].astype(np.float32)
+        self.normalised_, self.item_degrees_ = normalised.astype(np.float32), of_items
 
     def _score_rows(self, rows: sparse.csr_array) -> np.ndarray:
-        near = ((rows @ self.normalised_.T) @ self.normalised_).toarray()
-        waves = ((rows * _inverse_root(self.item_degrees_)) @ self.item_vectors_) @ self.item_vectors_.T
-        return near + self.alpha * waves * np.sqrt(self.item_degrees_)
+        scores = ((rows * _inverse_root(self.item_degrees_).astype(np.float32)) @ self.item_vectors_) @ self.item_vectors_.T
+        scores *= self.alpha * np.sqrt(self.item_degrees_, dtype=np.float32)
+        near = (rows @ self.normalised_.T) @ self.normalised_
+        scores[np.repeat(np.arange(len(scores)), np.diff(near.indptr)), near.indices] += near.data  # each place stands once
+        return scores
 
 
 def _inverse_root(degrees: np.ndarray) -> np.ndarray:

@@ -31,7 +31,8 @@ class FromHistory(Ranker):
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
         rows = self._cleaned(self.history_.rows(users, before=at))
         scores = np.asarray(self._score_rows(rows))
-        return np.where(np.diff(rows.indptr)[:, None] > 0, scores, np.nan)
+        scores[np.diff(rows.indptr) == 0] = np.nan
+        return scores
 
     def _cleaned(self, matrix: sparse.csr_array) -> sparse.csr_array:
         wanted = matrix.data > 0
