@@ -13,8 +13,12 @@ MODELS = {
     "Popularity": "recsys_kit.models.popularity",
     "PureSVD": "recsys_kit.models.puresvd",
     "RP3beta": "recsys_kit.models.walk",
+    "RankedByRating": "recsys_kit.models.ranked",
     "SAR": "recsys_kit.models.sar",
+    "SVD": "recsys_kit.models.svd",
+    "SVDpp": "recsys_kit.models.svd",
     "StratumPopularity": "recsys_kit.models.stratified",
+    "SurpriseRating": "recsys_kit.models.surprise_ratings",
     "UserKNN": "recsys_kit.models.neighbours",
 }
 __all__ = ["MODELS", "load"]
