@@ -92,6 +92,8 @@ def say_with_cases(with_cases, monkeypatch, capsys):
     (["run", "2", "-p", "sharing=1"], "chapter 02 has no parameter 'sharing'; did you mean 'share'?"),
     (["run", "2", "-p", "share=much"], "parameter 'share' takes a number (its default is 0.5), not 'much'"),
     (["run", "2", "-p", "share"], "'-p share' is not of the form -p name=value"),
+    (["paper", "gfcf"], "no cards (papers/name.ipynb) beside the chapters"),
+    (["papers"], "no cards (papers/name.ipynb) beside the chapters"),
     (["run", "2", "-p", "dataset=online-retial"], "there is no data set 'online-retial'; did you mean 'online-retail'?"),
     (["course", "--dataset", "clicks.csv"], "there is no file 'clicks.csv'"),
     (["course", "--columns", "user_id=uid"], "parameter 'columns' takes a JSON object"),
@@ -190,6 +192,8 @@ def test_data_sets_are_listed_with_size_licence_and_place(say):
     lines = say("datasets")[1].splitlines()
     assert lines[0].split() == ["name", "size", "licence", "where"]
     assert any(line.startswith("online-retail ") and "CC BY 4.0" in line for line in lines)
+    splits = lines[lines.index("Splits as papers published them:") + 1:]
+    assert splits[0].split() == ["name", "size", "licence", "where"] and splits[-1].startswith("gowalla-lightgcn ")
 
 
 def test_report_writes_the_page_again(say, place):
