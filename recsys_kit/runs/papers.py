@@ -59,7 +59,8 @@ def keep(run: Path, notebooks: Path | None = None) -> dict[str, str]:
             continue
         about = {"card": card.path.stem, "title": card.title, "claim": claim(card), "reproduced": all_reproduced(table),
                  "date": entry["finished"][:10], "seconds": entry["seconds"], "parameters": entry["parameters"],
-                 "data": {"fingerprint": entry.get("fingerprint"), "in the catalogue": known_data(entry["parameters"])},
+                 "data": {"fingerprint": entry.get("fingerprint", entry.get("split_fingerprint")),
+                          "in the catalogue": known_data(entry["parameters"])},
                  "cells": cells(card), "code": json.loads(code.read_text()), "kit": manifest["kit"],
                  "python": manifest["python"], "platform": manifest["platform"], "packages": manifest["packages"]}
         folder = card.path.parent / "results"
@@ -154,9 +155,11 @@ def known_data(parameters: dict) -> str | None:
 
 
 def claim(card: Chapter) -> str:
-    """The first sentence under a card's title: what it claims."""
+    """What a card claims: the first sentence of its first cell's paragraph that begins with *Claim*, else that under the title."""
     text = next((source for kind, source, _ in card.cells() if kind == "markdown"), "")
     after = re.split(r"^#\s.*$", text, maxsplit=1, flags=re.MULTILINE)[-1].strip()
+    named = re.search(r"^[*>\s]*claim[^.:\n]*[.:]\**\s", after, re.IGNORECASE | re.MULTILINE)
+    after = after[named.end():] if named else after
     paragraph = " ".join(re.sub(r"^>\s?", "", line) for line in after.split("\n\n")[0].splitlines()).strip()
     plain = re.sub(r"^(the )?claim:\s*", "", paragraph.replace("*", ""), flags=re.IGNORECASE)
     return re.split(r"(?<=[.!?])\s+(?=[A-Z\[])", plain[:1].upper() + plain[1:], maxsplit=1)[0]

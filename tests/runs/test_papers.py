@@ -116,8 +116,13 @@ def test_a_folder_without_cards_has_none_and_says_so(tmp_path):
 
 
 def test_the_claim_is_the_first_sentence_under_the_title(tmp_path):
-    for words, claim in (("A short claim. *More* of it.", "A short claim."), ("One vs. two, .1849 is\nbetter.\n\nNext.",
-                         "One vs. two, .1849 is better."), ("> **Quoted** claim.", "Quoted claim."), ("*The claim: on a split, it holds. So*", "On a split, it holds.")):
+    said = {"A short claim. *More* of it.": "A short claim.",
+            "One vs. two, .1849 is\nbetter.\n\nNext.": "One vs. two, .1849 is better.",
+            "> **Quoted** claim.": "Quoted claim.",
+            "*The claim: on a split, it holds. So*": "On a split, it holds.",
+            "*A hook. More.*\n\n**Claim under test.** Doe et al. (2021, table 4): it\nholds. Always.\n\nSource.":
+                "Doe et al. (2021, table 4): it holds."}
+    for words, claim in said.items():
         write_card(tmp_path, "a", words=words)
         assert papers.claim(chapters.find_papers(tmp_path)[0]) == claim
 
