@@ -105,6 +105,12 @@ def test_on_other_data_or_some_users_nothing_is_reproduced():
     assert verdict_for(PUBLISHED, seed=1) == ("reproduced", True, "1")
 
 
+def test_a_difference_to_another_data_sets_value_is_not_shown():
+    card = start(dataset="market")
+    card.rerun("a", published=PUBLISHED, ours={"recall@20": 0.9, "ndcg@20": 0.9}, within=0.0005)
+    assert card.table().loc["a", ("", "difference")] == "–"
+
+
 def test_the_ledger_has_every_number_under_row_and_metric():
     card = start()
     card.rerun("SVD++", published=PUBLISHED, ours={"recall@20": 0.18, "ndcg@20": 0.15}, within=0.0005)
