@@ -45,7 +45,7 @@ class GFCF(FromHistory):
     def _score_rows(self, rows: sparse.csr_array) -> np.ndarray:
         scores = ((rows * _inverse_root(self.item_degrees_).astype(np.float32)) @ self.item_vectors_) @ self.item_vectors_.T
         scores *= self.alpha * np.sqrt(self.item_degrees_, dtype=np.float32)
-        near = (rows @ self.normalised_.T) @ self.normalised_
+        near = (self.normalised_ @ rows.T.tocsr()).T.tocsr() @ self.normalised_  # to the users who share an item, and back
         scores[np.repeat(np.arange(len(scores)), np.diff(near.indptr)), near.indices] += near.data  # each place stands once
         return scores
 

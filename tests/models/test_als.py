@@ -6,6 +6,8 @@ import pytest
 from scipy import sparse
 
 from recsys_kit.data.interactions import Interactions
+from recsys_kit.evaluate import split
+from recsys_kit.evaluate.protocol import evaluate_ranking, relevant_pairs
 from recsys_kit.models.als import IALS, minimise
 from tests.models.conformance import RankerConformance, history
 
@@ -104,6 +106,30 @@ def test_a_half_step_is_that_of_the_library_implicit():
     expected = theirs.recalculate_user(np.arange(40), confidence)
     found = minimise(sparse.csr_array(extra), Y, 1.0, np.full(40, 0.7))[0]
     assert np.allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def as_theirs(rows) -> sparse.csr_matrix:
+    """implicit reads 32-bit indices only."""
+    return sparse.csr_matrix((rows.data, rows.indices.astype(np.int32), rows.indptr.astype(np.int32)), shape=rows.shape)
+
+
+def test_its_lists_measured_by_implicit_have_the_numbers_they_have_here():
+    from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.evaluation import ranking_metrics_at_k
+    parts = split.random(history(users=60, items=40, events=1500), test=0.3, rng=0)
+    model = IALS(4, epochs=4).fit(parts.train)
+    users = pd.Index(sorted(set(parts.train["user_id"]) & set(parts.test["user_id"])))
+    fresh = relevant_pairs(parts)
+    assert set(fresh["user_id"]) <= set(users) and set(fresh["item_id"]) <= set(model.items_)
+    train = Interactions.from_events(parts.train).rows(users)
+    test = Interactions.from_events(fresh.assign(behaviour="view", timestamp=pd.Timestamp("2024-01-01")), items=model.items_).rows(users)
+    theirs = AlternatingLeastSquares(factors=4, num_threads=1)
+    theirs.user_factors = model.vectors(users).astype(np.float32)
+    theirs.item_factors = model.item_vectors_.astype(np.float32)
+    found = ranking_metrics_at_k(theirs, as_theirs(train), as_theirs(test), K=5, show_progress=False, num_threads=1)
+    ours = evaluate_ranking(model, parts, k=5).mean()
+    assert ours["ndcg"] == pytest.approx(found["ndcg"], rel=1e-6) and ours["map_min"] == pytest.approx(found["map"], rel=1e-6)
+    assert 0.1 < ours["ndcg"] < 0.9
 
 
 def test_more_evidence_makes_surer_only_where_confidence_grows():
