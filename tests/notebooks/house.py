@@ -9,6 +9,8 @@ from pathlib import Path
 import papermill
 import pytest
 
+from recsys_kit.data import catalog
+from recsys_kit.data.published import SPLITS
 from recsys_kit.exercises import parse
 from recsys_kit.notebook import DEFAULTS
 
@@ -87,6 +89,13 @@ def promises_warns_and_answers(path, promise):
         assert part in prose(path)
     assert len(calls(path, "check")) >= 3
     assert calls(path, "say") and calls(path, "record") and calls(path, "invariant")
+
+
+def needs(dataset):
+    """Skip the test, visibly, where a real data set is not on this machine."""
+    item = SPLITS.get(dataset) or catalog.entry(dataset)
+    if catalog.find(item)[0] is None:
+        pytest.skip(f"{dataset} is not here: python -m recsys_kit fetch {dataset}, or set RECSYS_KIT_DATA")
 
 
 def rows(path):

@@ -119,9 +119,11 @@ def test_a_card_runs_by_its_protocol_on_a_slice_of_the_market(card, tmp_path):
 
 
 @each_card
-def test_a_card_runs_by_its_protocol_on_a_slice_of_its_own_data(card, tmp_path, real_data):
+def test_a_card_runs_by_its_protocol_on_a_slice_of_its_own_data(card, tmp_path):
+    own = house.parameters(card.path)["dataset"]
+    house.needs(own)
     executed, ledger, claims = run(card.path, tmp_path / "out", max_users=200)
-    holds_together(card, executed, ledger, claims, house.parameters(card.path)["dataset"])
+    holds_together(card, executed, ledger, claims, own)
 
 
 # What is kept ------------------------------------------------------------------------------------------------------------
