@@ -201,9 +201,15 @@ def test_max_users_keeps_whole_users_in_all_tables_and_the_seed_picks_them(accep
 
 # Real splits, cards, fetching --------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", SPLITS)
-def test_the_copy_at_hand_has_the_splits_fingerprint_and_size(real_data, monkeypatch, name):
+@pytest.fixture
+def real(real_data, tmp_path_factory, monkeypatch):
+    """The real splits, each parsed once for all tests here."""
     monkeypatch.setenv("RECSYS_KIT_DATA", str(real_data))
+    monkeypatch.setenv("RECSYS_KIT_CACHE", str(tmp_path_factory.getbasetemp() / "published"))
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_the_copy_at_hand_has_the_splits_fingerprint_and_size(real, name):
     data = published.published(name)
     assert data.fingerprint == SPLITS[name].fingerprint
     counts = [int(number.replace(",", "")) for number in re.findall(r"\d+(?:,\d{3})*", SPLITS[name].size)]
@@ -211,8 +217,7 @@ def test_the_copy_at_hand_has_the_splits_fingerprint_and_size(real_data, monkeyp
     assert len(data.train) == (SPLITS[name].pairs or len(data.train))
 
 
-def test_traps_that_are_counted_are_true(real_data, monkeypatch):
-    monkeypatch.setenv("RECSYS_KIT_DATA", str(real_data))
+def test_traps_that_are_counted_are_true(real):
     sizes = published.published("ncf-ml1m").candidates.groupby("user_id").size()
     assert (sizes == 99).sum() == 156 and (sizes == 100).sum() == 5884
     data = published.published("spectralcf-ml1m")
