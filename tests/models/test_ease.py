@@ -69,8 +69,19 @@ def test_nothing_explains_itself():
 
 def test_fitting_again_by_the_other_side_forgets_the_first():
     wide, tall = history(users=12, items=60), history()
-    again = EASE(20).fit(wide).fit(tall)
-    assert np.array_equal(again.score(["u01"]), EASE(20).fit(tall).score(["u01"]))
+    for first, second in ((wide, tall), (tall, wide)):
+        assert np.array_equal(EASE(20).fit(first).fit(second).score(["u01"]), EASE(20).fit(second).score(["u01"]))
+
+
+def test_what_was_given_back_is_no_interest():
+    """Bought once and returned: the weights sum to zero, or below where it came back twice."""
+    back = [history().iloc[[n]].assign(behaviour="return") for n in (0, 1, 1)]
+    table = pd.concat([history().drop_duplicates(["user_id", "item_id"]), *back])
+    left = table[~table.duplicated(["user_id", "item_id"], keep=False)]
+    weights = {"view": 1, "purchase": 1, "return": -1}
+    catalogue, people = history()[["item_id"]].drop_duplicates(), sorted(left["user_id"].unique())
+    assert np.array_equal(EASE(20, weights=weights).fit(table, items=catalogue).score(people),
+                          EASE(20).fit(left, items=catalogue).score(people))
 
 
 def test_repeats_count_once_and_weights_say_what_counts():
