@@ -17,7 +17,7 @@ from recsys_kit.exercises import parse
 
 SHOWING = {"say", "check", "invariant", "answer", "setup", "print", "display", "show"}  # a call of these leaves an output
 SILENT = {"record", "seed", "style", "append", "extend", "update", "add", "sort", "shuffle", "close", "funnel",
-          "run_line_magic"}  # a last line that calls one of these may show nothing
+          "rerun", "quote", "run_line_magic"}  # a last line that calls one of these may show nothing
 HERE = "|".join(re.escape(f"{folder}{os.sep}") for folder in (Path(__file__).resolve().parents[1], Path.home()))
 MACHINE = re.compile(rf"(?<![\w.:/])({HERE}|/home/|/root/|/tmp/|/Users/|/private/|[A-Za-z]:\\+Users)[\w\\/.-]*")
 MARKER = re.compile(r"^\s*#\s*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)\s*$", re.MULTILINE)

@@ -61,6 +61,7 @@ def test_what_nbval_would_not_compare_is_named_with_its_cell(cell, word, tmp_pat
     ran(""),
     new_code_cell(" \n"),
     ran("record('x', 1)"),
+    ran("card.rerun('SAR', published={'map': .1}, ours={'map': .1})\ncard.quote('NCF', published={'map': .2})"),
     ran("def show_it():\n    print(1)"),
     ran("if False:\n    print(1)"),
     ran("x + 1;"),
