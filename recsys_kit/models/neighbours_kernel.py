@@ -29,28 +29,37 @@ def most_similar(vectors: sparse.csr_array, back: sparse.csr_array, own: np.ndar
     else:
         mine, theirs = np.ones(vectors.shape[0]), np.ones(back.shape[1]) if scale is None else scale
     counts, columns, values = _most_similar(*_plain(vectors), *_plain(back), np.asarray(own, dtype=np.int64),
-                                            np.asarray(mine, float), np.asarray(theirs, float), kind, n, float(shrinkage))
+                                            np.asarray(mine, float), np.asarray(theirs, float), kind, n, float(shrinkage),
+                                            bool((vectors.data == 1).all() and (back.data == 1).all()))
     kept = np.arange(n) < counts[:, None]
     return sparse.csr_array((values[kept], columns[kept], np.append(0, np.cumsum(counts))), shape=(vectors.shape[0], back.shape[1]))
 
 
 def _plain(matrix: sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One type for each array, so that the loop below is compiled once."""
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data.astype(np.float64)
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float64)
 
 
 @njit(cache=True)
-def _most_similar(ptr, index, value, back_ptr, back_index, back_value, own, mine, theirs, kind, n, shrinkage):
+def _most_similar(ptr, index, value, back_ptr, back_index, back_value, own, mine, theirs, kind, n, shrinkage, ones):
     p = len(theirs)
     dot, length, other = np.zeros(p), np.zeros(p), np.zeros(p)
-    both, touched, similar = np.zeros(p, np.int64), np.empty(p, np.int64), np.empty(p)
+    both, touched, similar = np.zeros(p, np.int32), np.empty(p, np.int32), np.empty(p)
     counts = np.zeros(len(own), np.int64)
     columns, values = np.empty((len(own), n), np.int64), np.empty((len(own), n))
     for i in range(len(own)):
         reached = 0
         for at in range(ptr[i], ptr[i + 1]):
-            weight = value[at]
-            for back_at in range(back_ptr[index[at]], back_ptr[index[at] + 1]):
+            weight, start, end = value[at], back_ptr[index[at]], back_ptr[index[at] + 1]
+            if ones:  # the case that matters most: counting is all there is to do
+                for back_at in range(start, end):
+                    j = back_index[back_at]
+                    if both[j] == 0:
+                        touched[reached] = j
+                        reached += 1
+                    both[j] += 1
+                continue
+            for back_at in range(start, end):
                 j = back_index[back_at]
                 if both[j] == 0:
                     touched[reached] = j
@@ -66,9 +75,11 @@ def _most_similar(ptr, index, value, back_ptr, back_index, back_value, own, mine
             if kind == JACCARD:
                 s = both[j] / (mine[i] + theirs[j] - both[j])
             elif kind == COSINE:
-                s = dot[j] / (mine[i] * theirs[j])
+                s = (both[j] if ones else dot[j]) / (mine[i] * theirs[j])
             elif kind == PRODUCT:
-                s = dot[j] * theirs[j]
+                s = (both[j] if ones else dot[j]) * theirs[j]
+            elif ones:
+                s = 1.0
             else:
                 s = dot[j] / np.sqrt(length[j] * other[j]) if length[j] * other[j] > 0 else 0.0
             s *= both[j] / (both[j] + shrinkage)
@@ -79,11 +90,15 @@ def _most_similar(ptr, index, value, back_ptr, back_index, back_value, own, mine
                 touched[found], similar[found] = j, s
                 found += 1
         bar = np.partition(similar[:found], found - n)[found - n] if found > n else 0.0
-        ties, kept = n, 0
+        ties, candidates = n, 0
         for at in range(found):
             ties -= similar[at] > bar
-        for at in np.argsort(touched[:found]):
-            if similar[at] > bar or (similar[at] == bar and ties > 0):
+            if similar[at] >= bar:
+                touched[candidates], similar[candidates] = touched[at], similar[at]
+                candidates += 1
+        kept = 0
+        for at in np.argsort(touched[:candidates]):
+            if similar[at] > bar or ties > 0:
                 ties -= similar[at] == bar
                 columns[i, kept], values[i, kept] = touched[at], similar[at]
                 kept += 1
