@@ -9,6 +9,8 @@ from scipy import linalg, sparse
 
 from recsys_kit.models.history import FromHistory
 
+STRIP = 1_000
+
 
 class EASE(FromHistory):
     """Each item as a weighted sum of the others: score of item j for history x is ``sum_i x_i B_ij``.
@@ -45,16 +47,19 @@ class EASE(FromHistory):
         # of the item side is single: scores then differ by 1e-6, at half the memory.
         self.item_weights_ = self.user_inverse_ = self.explained_ = None
         if not _by_users(*matrix.shape):
-            inverse = self._inverse(matrix.T @ matrix)
+            inverse = self._inverse(matrix.T.tocsr())
             inverse /= -np.diag(inverse).copy()
             np.fill_diagonal(inverse, 0)
             self.item_weights_ = inverse.astype(np.float32)
         else:
-            self.user_inverse_ = self._inverse(matrix @ matrix.T)
+            self.user_inverse_ = self._inverse(matrix)
             self.explained_ = _quadratic(self.user_inverse_, matrix)
 
-    def _inverse(self, gram: sparse.csr_array) -> np.ndarray:
-        dense = gram.toarray().astype(np.float64)
+    def _inverse(self, rows: sparse.csr_array) -> np.ndarray:
+        """``(rows rows^T + l2 I)^-1``. The products come in strips: all of them as a sparse array would take more than as a dense."""
+        dense = np.empty((rows.shape[0], rows.shape[0]))
+        for start in range(0, len(dense), STRIP):
+            dense[:, start:start + STRIP] = (rows @ rows[start:start + STRIP].T).toarray()
         dense[np.diag_indices_from(dense)] += self.l2
         return linalg.inv(dense, assume_a="pos", overwrite_a=True, check_finite=False)
 

@@ -63,6 +63,12 @@ def test_both_sides_give_the_same_scores_and_lists(monkeypatch):
     assert np.allclose(items.score(users, at=early), people.score(users, at=early), rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
+def test_products_made_in_strips_are_the_whole(monkeypatch):
+    whole = EASE(20).fit(history()).item_weights_
+    monkeypatch.setattr(ease, "STRIP", 7)
+    assert np.array_equal(EASE(20).fit(history()).item_weights_, whole)
+
+
 def test_nothing_explains_itself():
     assert (np.diag(EASE(20).fit(history()).item_weights_) == 0).all()
 
