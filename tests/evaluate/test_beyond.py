@@ -129,6 +129,12 @@ def test_a_hit_that_popularity_would_not_have_listed_is_serendipitous():
     assert repeats["serendipity"].to_dict() == {"a": 1, "b": 1, "new": 0}  # with repeats t1 is obvious for everybody
 
 
+def test_the_lists_are_those_of_the_cut():
+    late = pd.concat([TRAIN, events([("x", "c2", "view", 5)] * 9)])
+    users = evaluate_beyond(Popularity().fit(late), SPLIT, k=1)[0]
+    assert users.loc["new", "popularity"] == 3 / 4  # t1, as evaluate_ranking sees it; c2 comes later
+
+
 def test_silence_has_no_novelty_and_covers_nothing():
     users, whole = evaluate_beyond(Silent().fit(TRAIN), SPLIT, items=ITEMS)
     assert users[["novelty", "popularity", "diversity", "calibration"]].isna().all().all() and whole["coverage"] == 0

@@ -55,6 +55,7 @@ def test_the_model_is_asked_for_its_list_as_of_the_cut():
     fitted = Popularity().fit(late)
     parts = Split(TRAIN, events([("d", "x", "view", 4)]), "by hand", pd.Timestamp("2024-01-03"))
     assert evaluate_ranking(fitted, parts, k=1)["hit_rate"].to_dict() == {"d": 1.0}  # as of the cut x leads, later z
+    assert evaluate_auc(fitted, parts).to_dict() == {"d": 1.0}
 
 
 class Silent(Ranker):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.evaluate.metrics import per_user
 from recsys_kit.evaluate.sampled import evaluate_candidates, sample_candidates
+from recsys_kit.models.popularity import Popularity
 from tests.evaluate.test_protocol import TABLE, Given, events
 
 CATALOGUE = events([("a", item, "view", 1) for item in "uvwxyz"])
@@ -54,6 +55,13 @@ def test_seen_candidates_are_ranked_unless_left_out():
     assert evaluate_candidates(model, lists, k=1, exclude_seen=True)["hit_rate"].to_dict() == {"a": 1, "b": 0}
     other = Interactions.from_events(events([("b", "u", "view", 1), ("b", "other", "view", 1)]))
     assert evaluate_candidates(model, lists, k=1, exclude_seen=other)["hit_rate"].to_dict() == {"a": 0, "b": 1}
+
+
+def test_candidates_are_ranked_as_of_the_moment_asked_for():
+    model = Popularity().fit(events([("c", "x", "view", 1), ("d", "u", "view", 3), ("e", "u", "view", 3)]))
+    lists = frame({"a": {"u": False, "x": True}})
+    early, late = (evaluate_candidates(model, lists, k=1, at=at)["hit_rate"].to_dict() for at in ("2024-01-02", None))
+    assert early == {"a": 1} and late == {"a": 0}
 
 
 def test_users_are_scored_in_blocks_with_the_same_result(monkeypatch):
