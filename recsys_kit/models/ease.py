@@ -56,7 +56,7 @@ class EASE(FromHistory):
             self.explained_ = _quadratic(self.user_inverse_, matrix)
 
     def _inverse(self, rows: sparse.csr_array) -> np.ndarray:
-        """``(rows rows^T + l2 I)^-1``. The products are made in strips: as one sparse array they could take more than as a dense."""
+        """``(rows rows^T + l2 I)^-1``. The products are made in strips: as one sparse array they could take more than as dense."""
         dense = np.empty((rows.shape[0], rows.shape[0]))
         for start in range(0, len(dense), STRIP):
             dense[:, start:start + STRIP] = (rows @ rows[start:start + STRIP].T).toarray()
