@@ -19,6 +19,9 @@ _PUBLIC = {
     "user_features": "recsys_kit.features",
     "Popularity": "recsys_kit.models.popularity",
     "evaluate_ranking": "recsys_kit.evaluate.protocol",
+    "evaluate_ratings": "recsys_kit.evaluate.rating",
+    "compare": "recsys_kit.evaluate.significance",
+    "search": "recsys_kit.evaluate.search",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -25,6 +25,14 @@ def test_every_public_name_resolves_and_a_wrong_one_is_answered_with_the_list():
         getattr(recsys_kit, "laod")  # noqa: B009
 
 
+def test_every_model_is_found_by_its_name_and_a_wrong_one_is_answered_with_the_list():
+    from recsys_kit import models
+
+    assert all(getattr(models, name).__name__ == name for name in models.MODELS)
+    with pytest.raises(AttributeError, match="has no 'EASY'.*EASE"):
+        getattr(models, "EASY")  # noqa: B009
+
+
 def _imports(path: Path):
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recsys_kit"):

@@ -1,4 +1,9 @@
-"""Models that rank items or predict ratings, a file per family. ``load`` opens what ``model.save`` wrote."""
+"""Models that rank items or predict ratings, a file per family: ``from recsys_kit.models import EASE, ItemKNN``.
+
+``load`` opens what ``model.save`` wrote. A model's file, and the library it needs, is imported on first use.
+"""
+
+from importlib import import_module
 
 from recsys_kit.models.store import load
 
@@ -6,6 +11,7 @@ from recsys_kit.models.store import load
 MODELS = {
     "BPR": "recsys_kit.models.bpr",
     "EASE": "recsys_kit.models.ease",
+    "EDLAE": "recsys_kit.models.autoencoder",
     "GFCF": "recsys_kit.models.graph",
     "GMF": "recsys_kit.models.ncf",
     "IALS": "recsys_kit.models.als",
@@ -24,4 +30,10 @@ MODELS = {
     "SurpriseRating": "recsys_kit.models.surprise_ratings",
     "UserKNN": "recsys_kit.models.neighbours",
 }
-__all__ = ["MODELS", "load"]
+__all__ = ["MODELS", "load", *MODELS]
+
+
+def __getattr__(name: str):
+    if name in MODELS:
+        return getattr(import_module(MODELS[name]), name)
+    raise AttributeError(f"recsys_kit.models has no {name!r}; there are {', '.join(MODELS)}")
