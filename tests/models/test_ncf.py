@@ -152,8 +152,8 @@ def test_a_mix_has_the_mixed_logits():
 LEARN = dict(learning_rate=0.01, batch=256, l2=0.01)
 
 
-@pytest.mark.parametrize("model", [GMF(4, epochs=30, **LEARN), MLP((16, 8), epochs=15, **LEARN),
-                                   NeuMF(4, (16, 8), epochs=5, pretrain=(30, 15), **LEARN)], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("model", [GMF(4, epochs=30, **LEARN), MLP((16, 8), epochs=40, **LEARN),
+                                   NeuMF(4, (16, 8), epochs=5, pretrain=(30, 30), **LEARN)], ids=lambda model: type(model).__name__)
 def test_it_learns_which_half_a_user_likes_from_other_users(model):
     events = blocks(users=150, per_user=5)
     scores = model.fit(events).score(model.users_)
