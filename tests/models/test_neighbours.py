@@ -171,6 +171,13 @@ def test_dislike_speaks_against_an_item():
     assert scores["y"] < 0  # c rated below her mean what the others rated like y
 
 
+def test_whoever_is_unlike_is_no_neighbour():
+    found, _ = literal(rated(), "adjusted cosine", "items")
+    model = ItemKNN(1000, similarity="adjusted cosine").fit(rated())
+    assert min(found.values()) < -0.1 and (model.similarity_.data > 0).all()
+    assert model.similarity_.nnz == sum(s > 1e-12 for s in found.values())
+
+
 def test_adjusted_cosine_without_ratings_is_refused():
     for table in (history(), history().assign(rating=np.nan)):
         with pytest.raises(SchemaError, match="compares ratings(.|\n)*take 'cosine'"):
