@@ -14,10 +14,10 @@ from recsys_kit.models.history import FromHistory
 class EDLAE(FromHistory):
     """The emphasised denoising linear auto-encoder, full rank: score of item j for history x is ``sum_i x_i B_ij``.
 
-    An auto-encoder may learn to copy. Denoising takes entries out of the input, each with chance ``dropout`` (what is kept is divided
-    by 1 - dropout), and asks for the whole history back; emphasis puts all weight on what was taken out, so copying is of no use.
-    For linear layers the expectation over all ways to drop has a minimum in closed form: EASE whose penalty grows with the item's
-    popularity,
+    An auto-encoder may learn to copy. Denoising takes entries out of the input, each with chance ``dropout`` (what is kept is
+    divided by 1 - dropout), and asks for the whole history back; emphasis puts all weight on what was taken out, so that copying
+    is of no use. For linear layers the expectation over all ways to drop has a minimum in closed form: EASE whose penalty grows
+    with the item's popularity,
 
     ``P = (X^T X + diag(l))^-1``, ``l_i = l2 + n_i p / (1 - p)``, ``B_ij = -P_ij / P_jj`` off the diagonal, 0 on it,
 
