@@ -45,9 +45,16 @@ def test_right_singular_vectors_are_orthonormal_strongest_first_and_of_fixed_sig
 
 
 def test_no_more_vectors_than_the_matrix_has_rank():
-    twice = sparse.csr_array(np.repeat(np.eye(3), 2, axis=0))
+    twice = sparse.csr_array(np.kron(np.eye(3), np.ones((2, 2))))  # six by six, of rank three
     vectors, values = right_singular(twice, 10)
-    assert vectors.shape == (3, 3) and np.allclose(values, np.sqrt(2))
+    assert vectors.shape == (6, 3) and np.allclose(values, 2)
+
+
+@pytest.mark.parametrize("groups", [np.ones((12, 9)), np.ones((9, 12))], ids=["tall", "wide"])
+def test_the_sparse_way_gives_no_directions_that_are_not_there_either(groups):
+    """They would be any at all, and count in the scores of a history that is not one of the training."""
+    vectors, values = right_singular(sparse.csr_array(np.kron(np.eye(10), groups)), 40)
+    assert vectors.shape == (10 * groups.shape[1], 10) and np.allclose(values, np.sqrt(108))
 
 
 def test_with_all_factors_a_history_comes_back_as_it_is():
@@ -65,7 +72,8 @@ def test_a_users_place_is_the_history_times_the_items_places():
 def test_an_item_nobody_touched_scores_zero_and_where_nothing_counts_nobody_gets_a_list():
     model = PureSVD(4).fit(history(), items=pd.DataFrame({"item_id": ["new"]}))
     assert abs(model.score(["u01"])[0, model.items_.get_loc("new")]) < 1e-12
-    assert PureSVD(4, weights={"return": 1}).fit(history()).recommend(["u01"], 3).empty
+    for table in (history(), history(users=100, items=90, events=900)):  # the dense way, and the sparse
+        assert PureSVD(4, weights={"return": 1}).fit(table).recommend(["u01"], 3).empty
 
 
 @pytest.mark.parametrize("factors", [0, 2.5])
