@@ -80,16 +80,12 @@ class RankedByRating(Ranker):
         else:  # the rows of a history have no order but their time
             rated = events.sort_values([USER, TIME, ITEM, *([RATING] if RATING in events else [])], kind="stable")
         self._predictor = self._make().fit(rated, items=pd.DataFrame({ITEM: self.items_}))
-        rated = self._predictor.seen_
-        self.raters_ = rated.users[np.diff(rated.matrix.indptr) > 0]
 
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
         scores = np.full((len(users), len(self.items_)), np.nan)
-        known = np.flatnonzero(encode(users, self.raters_) >= 0)
-        who = encode(users[known], self._predictor.users_)
-        what = encode(self.items_, self._predictor.items_)
-        for row, user in zip(known, who, strict=True):
-            scores[row] = self._predictor._predict(np.full(len(what), user), what)
+        who, what = encode(users, self._predictor.users_), encode(self.items_, self._predictor.items_)
+        for row in np.flatnonzero(who >= 0):
+            scores[row] = self._predictor._predict(np.full(len(what), who[row]), what)
         return scores
 
     def _kept(self) -> dict[str, Any]:

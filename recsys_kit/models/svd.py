@@ -47,11 +47,12 @@ class _ByDescent(RatingPredictor):
         self.mean_ = float(rating.mean()) if self._biased() else 0.0
         numbers = [np.dtype(self.dtype).type(number) for number in (self.mean_, self.lr, self.l2)]
         epoch = self._epoch(starts, items, ratings, vectors, biases, numbers, lanes(vectors[0]))
+        beyond = 1e4 * (1 + np.abs(rating).max())  # factors near the root of a rating make ratings
         with np.errstate(all="ignore"):
             for done in range(self.epochs):  # one call a pass: Ctrl-C is heard between them, after some milliseconds
                 epoch()
-                if not np.isfinite(biases[0].sum() + vectors[0].sum()):
-                    raise ValueError(f"lr={self.lr!r}: the descent ran away in epoch {done + 1} (no finite numbers any more).\n"
+                if not max(np.abs(biases[0]).max(), np.abs(vectors[0]).max()) < beyond:  # of NaN it is not, either
+                    raise ValueError(f"lr={self.lr!r}: the descent ran away in epoch {done + 1} (numbers beyond all bounds).\n"
                                      f"To mend it: give a smaller lr, such as {self.lr / 10:g}")
         self.user_bias_, self.item_bias_ = _spread(biases[0], who, len(self.users_)), _spread(biases[1], what, len(self.items_))
         tables = [vector[:, :self.factors] for vector in vectors]

@@ -100,6 +100,11 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"lr=5.0: the descent ran away in epoch \d+ .*\n.*smaller lr, such as 0.5"):
             make(lr=5.0, l2=0.0).fit(ratings())
 
+    def test_so_does_one_that_is_still_finite_when_it_ends(self, make):
+        model = make(factors=4, epochs=1, lr=1.0, l2=0.0, dtype="float64")
+        with pytest.raises(ValueError, match="lr=1.0: the descent ran away in epoch 1"):
+            model.fit(ratings().head(60))
+
     def test_and_leaves_no_model_that_looks_fitted(self, make):
         model = make().fit(ratings())
         model.lr = 50.0
