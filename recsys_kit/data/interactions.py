@@ -24,13 +24,16 @@ def encode(ids, index: pd.Index) -> np.ndarray:
 def event_weights(events: pd.DataFrame, weights: Mapping[str, float] | None) -> np.ndarray:
     """Weight ``beta`` of each event by its behaviour, float64. ``None``: every event counts 1, a return 0.
 
-    Behaviours that ``weights`` does not name count 0. Raises ValueError for a name that is no behaviour.
+    Behaviours that ``weights`` does not name count 0. Raises ValueError for a name that is no behaviour, and for no finite number.
     """
     if weights is None:
         weights = EVERYTHING | {RETURN: 0.0}
     unknown = set(weights) - set(BEHAVIOURS)
     if unknown:
         raise ValueError(f"weights: {sorted(unknown)[0]!r} is no behaviour; there are {', '.join(BEHAVIOURS)}")
+    endless = [name for name, weight in weights.items() if not np.isfinite(weight)]
+    if endless:
+        raise ValueError(f"weights: {endless[0]!r} weighs {weights[endless[0]]!r}; give a number, 0 to leave the behaviour out")
     return np.array([weights.get(behaviour, 0.0) for behaviour in BEHAVIOURS])[events[BEHAVIOUR].cat.codes.to_numpy()]
 
 

@@ -16,7 +16,7 @@ from scipy import sparse
 from recsys_kit.data.interactions import Interactions, encode
 from recsys_kit.evaluate.protocol import task
 from recsys_kit.evaluate.split import Split
-from recsys_kit.schema import CATEGORY, ITEM, coerce_ids
+from recsys_kit.schema import CATEGORY, ITEM, coerce_items
 
 
 def coverage(lists: np.ndarray, n_items: int) -> float:
@@ -107,7 +107,8 @@ def serendipity(lists: np.ndarray, hits: np.ndarray, obvious: np.ndarray) -> np.
     >>> serendipity(np.array([[3, 4]]), np.array([[True, True]]), np.array([[4, 5]]))
     array([0.5])
     """
-    expected = (lists[:, :, None] == obvious[:, None, :]).any(axis=2)
+    row = np.arange(len(lists))[:, None] * (max(lists.max(initial=0), obvious.max(initial=0)) + 2)  # no user's items are another's
+    expected = np.isin(row + lists, row + obvious)
     return (hits & ~expected).mean(axis=1)
 
 
@@ -138,6 +139,7 @@ def evaluate_beyond(model, split: Split, *, items: pd.DataFrame | None = None, l
     Returns per user (the same index as `evaluate_ranking`) ``listed`` (items in the list), ``novelty`` (bits), ``popularity``,
     ``serendipity`` (over the k most touched items the user does not own) and, with categories, ``diversity`` and ``calibration``;
     and for all lists together ``coverage`` and ``gini``, over the model's catalogue (NaN where nobody got a list).
+    Raises `SchemaError` for items that break the contract, ValueError for a level below 1.
     """
     asked = task(split, relevant=relevant, owned=owned)
     lists = asked.top(model, k, split.cut)
@@ -182,7 +184,10 @@ def _members(code: np.ndarray, categories: int) -> sparse.csr_array:
 
 def _categories(items: pd.DataFrame, catalogue: pd.Index, level: int) -> np.ndarray:
     """The number of each item's category, cut to ``level`` parts of its path; -1 where it has none."""
-    paths = pd.Series(items[CATEGORY].to_numpy(), index=coerce_ids(items[ITEM])).reindex(catalogue)
+    if level < 1:
+        raise ValueError(f"level={level!r}: give the number of parts of the category's path to look at, from 1 on")
+    items = coerce_items(items)
+    paths = pd.Series(items[CATEGORY].to_numpy(), index=items[ITEM]).reindex(catalogue).replace("", None)
     return pd.factorize(paths.astype("str").str.split("/").str[:level].str.join("/"))[0]
 
 
@@ -193,7 +198,8 @@ def _obvious(asked, touched: np.ndarray, catalogue: pd.Index, k: int) -> np.ndar
     place[order] = np.arange(len(order))
     lists = np.full((len(asked.users), k), -1)
     if asked.owned is None:
-        return lists * 0 + order[:k] if len(order) >= k else lists
+        lists[:, :len(order)] = order[:k]
+        return lists
     row, column = asked.owned.pairs(asked.users)
     column = encode(asked.owned.items, catalogue)[column]
     row, column = row[column >= 0], column[column >= 0]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import encode
-from recsys_kit.schema import ITEM, USER
+from recsys_kit.schema import ITEM, USER, coerce_ids
 
 RANK = "rank"
 
@@ -27,8 +27,8 @@ def ranking_hits(recommended: pd.DataFrame, relevant: pd.DataFrame, users, k: in
         raise ValueError("recommended: a rank below 1; the best item has rank 1")
     if any(table[column].isna().any() for table in (recommended, relevant) for column in (USER, ITEM)):
         raise ValueError("recommended and relevant: a user or an item id is missing")
-    users = pd.Index(users)
-    items = pd.Index(pd.concat([recommended[ITEM], relevant[ITEM]]).unique())
+    users = pd.Index(coerce_ids(pd.Series(users)))
+    items = pd.Index(pd.concat([coerce_ids(recommended[ITEM]), coerce_ids(relevant[ITEM])]).unique())
     row, column = encode(relevant[USER], users), encode(relevant[ITEM], items)
     truth = np.unique(row[row >= 0] * len(items) + column[row >= 0])
     n_relevant = np.bincount(truth // max(len(items), 1), minlength=len(users))

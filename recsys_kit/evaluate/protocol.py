@@ -17,7 +17,7 @@ import pandas as pd
 from recsys_kit.data.interactions import EVERYTHING, Interactions, encode
 from recsys_kit.evaluate import metrics
 from recsys_kit.evaluate.split import Split
-from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, USER
+from recsys_kit.schema import BEHAVIOUR, BEHAVIOURS, ITEM, RETURN, USER, coerce_ids
 
 BLOCK = 4_000_000  # scores held at once
 
@@ -29,13 +29,22 @@ def relevant_pairs(split: Split, *, relevant: Sequence[str] | None = None, owned
 
 
 def _wanted(split: Split, relevant: Sequence[str] | None) -> pd.DataFrame:
-    names = tuple(b for b in BEHAVIOURS if b != RETURN) if relevant is None else relevant
-    return split.test.loc[split.test[BEHAVIOUR].isin(names), [USER, ITEM]]
+    names = tuple(b for b in BEHAVIOURS if b != RETURN) if relevant is None else _listed(relevant, "relevant")
+    pairs = split.test.loc[split.test[BEHAVIOUR].isin(names), [USER, ITEM]]
+    return pairs.assign(**{column: coerce_ids(pairs[column]) for column in (USER, ITEM)})
 
 
 def _owned(split: Split, owned: Sequence[str] | None) -> Interactions | None:
-    weights = EVERYTHING if owned is None else dict.fromkeys(owned, 1.0)
+    weights = EVERYTHING if owned is None else dict.fromkeys(_listed(owned, "owned"), 1.0)
     return Interactions.from_events(split.train, weights=weights) if weights else None
+
+
+def _listed(names: Sequence[str], what: str) -> Sequence[str]:
+    unknown = [names] if isinstance(names, str) else [name for name in names if name not in BEHAVIOURS]
+    if unknown:
+        raise ValueError(f"{what}: {unknown[0]!r} is no list of behaviours; give one such as ['purchase'], of "
+                         f"{', '.join(BEHAVIOURS)}")
+    return names
 
 
 def _fresh(test: pd.DataFrame, owned: Interactions | None) -> tuple[pd.Index, pd.Index, np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +117,8 @@ def evaluate_ranking(model, split: Split, *, k: int = 20, relevant: Sequence[str
     relevant, owned : behaviours, see above; for example ``relevant=["purchase"], owned=["purchase"]``.
     Returns one row per user with at least one relevant item (index ``user_id``, sorted), columns ``ndcg, recall, precision,
     hit_rate, map, mrr, map_min`` (`metrics.per_user`; ``map`` divides by the relevant items, ``map_min`` by min(k, those)).
-    Users the model says nothing about count as zero. The mean of a column is the metric.
+    Users the model says nothing about count as zero. The mean of a column is the metric. Raises ValueError for k < 1 and for names
+    that are no behaviours.
     """
     asked = task(split, relevant=relevant, owned=owned)
     columns = asked.top(model, k, split.cut)

@@ -34,6 +34,9 @@ def evaluate_candidates(model, candidates: pd.DataFrame, *, k: int = 10, exclude
     require_columns(candidates, (USER, ITEM, POSITIVE), "candidates")
     if k < 1:
         raise ValueError(f"k={k}: ask for at least one item")
+    blank = candidates[POSITIVE].isna().sum()
+    if blank:
+        raise ValueError(f"candidates: {POSITIVE!r} is missing in {blank:,} rows; write True or False")
     ids = [coerce_ids(candidates[column]) for column in (USER, ITEM)]
     users, items = (pd.Index(column.dropna().unique()).sort_values() for column in ids)
     row, item = encode(ids[0], users), encode(ids[1], items)
@@ -79,11 +82,13 @@ def _touched(seen: Interactions, users: pd.Index, items: pd.Index, row: np.ndarr
 def sample_candidates(pairs: pd.DataFrame, items, n: int, *, seen: Interactions | None = None, rng=0) -> pd.DataFrame:
     """For every (user, relevant item) pair a candidate list of its own: the item and ``n`` others drawn evenly.
 
-    pairs : ``user_id, item_id``, at most one row per user (ValueError). items : ids to draw from; never drawn are the user's own
-        relevant item and what ``seen`` says the user touched. Where fewer than ``n`` items are left, all of them are taken.
+    pairs : ``user_id, item_id``, one row per user, and at least one (ValueError). items : ids to draw from; never drawn are the
+        user's own relevant item and what ``seen`` says the user touched. Where fewer than ``n`` items are left, all of them are taken.
     Returns ``user_id, item_id, positive`` for `evaluate_candidates`.
     """
-    users, items = pd.Index(pairs[USER]), pd.Index(items)
+    if not len(pairs):
+        raise ValueError("sample_candidates: no pairs; look whether the split's test holds anything new")
+    users, items = pd.Index(coerce_ids(pairs[USER])), pd.Index(coerce_ids(pd.Series(items)).unique())
     if users.has_duplicates:
         raise ValueError("sample_candidates: one relevant item per user; take the first, or one at random")
     rng = np.random.default_rng(rng)
@@ -98,4 +103,5 @@ def sample_candidates(pairs: pd.DataFrame, items, n: int, *, seen: Interactions 
         free = np.flatnonzero(free)
         drawn.append(rng.choice(free, min(n, len(free)), replace=False))
     others = pd.DataFrame({USER: users.repeat([len(d) for d in drawn]), ITEM: items[np.concatenate(drawn)], POSITIVE: False})
-    return pd.concat([pairs[[USER, ITEM]].assign(**{POSITIVE: True}), others], ignore_index=True)
+    own = pd.DataFrame({USER: users, ITEM: coerce_ids(pairs[ITEM]).to_numpy(), POSITIVE: True})
+    return pd.concat([own, others], ignore_index=True)

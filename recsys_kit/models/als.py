@@ -51,6 +51,8 @@ class IALS(FromHistory):
         for name, value in {"l2": l2, "unobserved": unobserved, "alpha": alpha}.items():
             if not (value > 0 and np.isfinite(value)):
                 raise ValueError(f"{name}={value!r}: give a number above zero; without it the minimum is not one point")
+        if not 0 <= frequency < np.inf:
+            raise ValueError(f"frequency={frequency!r}: give a number from 0 (equal penalty) on; 1 lets it grow with the evidence")
         if confidence not in CONFIDENCE:
             raise ValueError(f"confidence={confidence!r}: there are {', '.join(CONFIDENCE)}")
         self.factors, self.epochs, self.l2, self.unobserved, self.alpha = factors, epochs, l2, unobserved, alpha

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recsys_kit.data.interactions import EVERYTHING, Interactions, encode
 from recsys_kit.models.store import Stored, NotFittedError
-from recsys_kit.schema import ITEM, TIME, USER, coerce_ids, coerce_items, moment, validate_events
+from recsys_kit.schema import ITEM, TIME, USER, coerce_ids, coerce_items, moment, require_columns, validate_events
 
 __all__ = ["BLOCK", "NotFittedError", "Ranker", "top_k"]
 
@@ -59,6 +59,8 @@ class Ranker(Stored, ABC):
         """Learn from events; ``items`` and ``users`` are the optional tables about them. Raises `SchemaError`."""
         events = validate_events(events)
         items = None if items is None else coerce_items(items)
+        if users is not None:
+            require_columns(users, (USER,), "users")
         self.__dict__.pop("seen_", None)
         seen = Interactions.from_events(events, items=None if items is None else items[ITEM],
                                         users=None if users is None else users[USER], weights=EVERYTHING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +28,8 @@ class EASE(FromHistory):
     ``x - (x - x X^T C X) / (1 - d)`` with ``d_j = x_j^T C x_j`` over the columns of X. Memory: 8 bytes times
     min(users, items)^2, twice over while the inverse is made.
 
-    Whoever has a history gets a list; a user without one has a row of NaN. Raises ValueError for an l2 that is not above zero.
+    Whoever has a history gets a list; a user without one has a row of NaN. Raises ValueError for an l2 that is not above zero, and
+    when fitting for one so small that double precision cannot invert the matrix.
 
     >>> import pandas as pd
     >>> events = pd.DataFrame({"user_id": ["a", "a", "b", "b", "c"], "item_id": ["x", "y", "x", "y", "x"],
@@ -61,7 +63,12 @@ class EASE(FromHistory):
         for start in range(0, len(dense), STRIP):
             dense[:, start:start + STRIP] = (rows @ rows[start:start + STRIP].T).toarray()
         dense[np.diag_indices_from(dense)] += self.l2
-        return linalg.inv(dense, assume_a="pos", overwrite_a=True, check_finite=False)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", linalg.LinAlgWarning)  # no digit of such an inverse is right
+                return linalg.inv(dense, assume_a="pos", overwrite_a=True, check_finite=False)
+        except (linalg.LinAlgError, linalg.LinAlgWarning):
+            raise ValueError(f"l2={self.l2!r} is too small for these events, the matrix cannot be inverted; try 1") from None
 
     def _score_rows(self, rows: sparse.csr_array) -> np.ndarray:
         if self.item_weights_ is not None:

@@ -16,7 +16,8 @@ from recsys_kit.models.base import Ranker
 class FromHistory(Ranker):
     """A ranker whose scores are a function of the user's row of the users x items matrix.
 
-    ``at`` takes from the history what the user first touched before it; what was learned of the items stays. A user with no
+    ``at`` takes from the history what the user first touched before it, each entry whole (where it is a sum of weights, with those
+    of later events too; to keep them out, fit on the events before ``at``); what was learned of the items stays. A user with no
     history gets a row of NaN. Subclasses implement `_learn` and `_score_rows`; ``binary`` says whether the entries are 0 and 1
     or sums of ``weights`` (None: every event counts 1, returns nothing). An entry that is not above zero is no interest.
     """

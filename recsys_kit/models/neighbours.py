@@ -38,7 +38,9 @@ class Neighbours(Ranker):
     neighbour. A user without a history gets no list, nor does one for whom no neighbour speaks.
 
     neighbours : from 1 on. shrinkage : users (or items), from 0 on. weights : per behaviour; behaviours not named, and those with
-    a weight that is not above zero, are left out (None: all but returns). Raises ValueError for other settings.
+    a weight that is not above zero, are left out (None: all but returns). With ``at``, what a user first touched before it speaks
+    with the weight it has in the end; to keep later events out of that, fit on the events before ``at``.
+    Raises ValueError for other settings.
     """
 
     def __init__(self, neighbours: int = 100, *, similarity: str = "cosine", shrinkage: float = 0.0,

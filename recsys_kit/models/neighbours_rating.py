@@ -23,7 +23,7 @@ class KNNRating(RatingPredictor):
     scale : (lowest, highest) rating; None: as found. Computed by Surprise (Hug, 2020; formulas: Koren, 2010); memory grows with
         the square of the number of users (items), and a million ratings take minutes.
 
-    Raises ValueError for settings that are not there.
+    Raises ValueError for settings that are not there, and for the cosine of ratings that are all 0.
 
     A saved model keeps its ratings and finds the similarities anew when it is loaded.
     """
@@ -34,9 +34,9 @@ class KNNRating(RatingPredictor):
                                    ("between", between, ("users", "items"))):
             if value not in there:
                 raise ValueError(f"{name}={value!r}: there are {', '.join(map(repr, there))}")
-        if not (neighbours >= 1 and at_least >= 1):
+        if not all(number >= 1 and int(number) == number for number in (neighbours, at_least)):
             raise ValueError(f"neighbours={neighbours!r}, at_least={at_least!r}: give whole numbers from 1 on")
-        self.kind, self.neighbours, self.at_least = kind, neighbours, at_least
+        self.kind, self.neighbours, self.at_least = kind, int(neighbours), int(at_least)
         self.similarity, self.between, self.scale = similarity, between, None if scale is None else tuple(scale)
 
     def _fit(self, user: np.ndarray, item: np.ndarray, rating: np.ndarray) -> None:
@@ -56,7 +56,11 @@ class KNNRating(RatingPredictor):
         options = {"name": self.similarity, "user_based": self.between == "users"}
         make = getattr(surprise, KINDS[self.kind])
         self._algorithm = make(k=self.neighbours, min_k=self.at_least, sim_options=options, verbose=False)
-        self._algorithm.fit(table)
+        try:
+            self._algorithm.fit(table)
+        except ZeroDivisionError:
+            raise ValueError(f"similarity={self.similarity!r} divides by zero where all that two have in common is rated 0; take "
+                             f"'msd', or a scale without 0") from None
 
     def _predict(self, user: np.ndarray, item: np.ndarray) -> np.ndarray:
         from surprise import PredictionImpossible

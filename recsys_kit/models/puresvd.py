@@ -19,7 +19,7 @@ class PureSVD(FromHistory):
     matrix X (Cremonesi, Koren, Turrin 2010, "Performance of recommender algorithms on top-n recommendation tasks"; they take
     ratings where here stands a 1). For users of the training ``x V V^T`` is their row of ``U S V^T``.
 
-    factors : above the rank that the matrix can have (min(users, items) - 1), all there are are taken.
+    factors : above the rank of the matrix, all there are are taken.
     weights : ``beta`` per behaviour; a pair whose sum is above zero is a 1. None: any event but a return.
 
     Learned: ``item_vectors_`` (items, factors), columns of V, strongest first, each with its largest entry positive;
@@ -46,15 +46,22 @@ class PureSVD(FromHistory):
 def right_singular(matrix: sparse.csr_array, count: int, *, tol: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """The first right singular vectors (m, count) and singular values of a sparse (n, m) matrix, strongest first.
 
-    Fewer where the matrix is smaller. tol : relative accuracy of the values, 0 for machine precision. Lanczos from a fixed
-    start; of a vector and its mirror image the one with its largest entry positive.
+    Fewer where the rank of the matrix is lower. tol : relative accuracy of the values, 0 for machine precision. Lanczos from a
+    fixed start; of a vector and its mirror image the one with its largest entry positive.
     """
     n, m = matrix.shape
+    if not matrix.nnz:
+        return np.empty((m, 0)), np.empty(0)
     if count >= min(n, m) - 1 or min(n, m) <= 64:
         values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)[1:]
-        kept = (values > values[0] * 1e-10).nonzero()[0][:count] if len(values) else []
-        return fixed_signs(right[kept].T), values[kept]
+        return _that_are_there(values[:count], right[:count])
     start = np.random.default_rng(0).uniform(0.5, 1.5, min(n, m))
     values, right = svds(matrix, k=count, tol=tol, v0=start, return_singular_vectors="vh" if n >= m else True)[-2:]
     order = np.argsort(-values, kind="stable")
-    return fixed_signs(right[order].T), values[order]
+    return _that_are_there(values[order], right[order])
+
+
+def _that_are_there(values: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without those of singular value zero: any direction at all would do for them, and it would count in a new history."""
+    kept = values > values[0] * 1e-10
+    return fixed_signs(right[kept].T), values[kept]

@@ -26,14 +26,22 @@ class RatingPredictor(Stored, ABC):
     scale: tuple[float, float] | None = None
 
     def fit(self, events: pd.DataFrame, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
-        """Learn from the events with a ``rating``; those without are left out. Raises `SchemaError`, also for one off the scale."""
+        """Learn from the events with a ``rating``; those without are left out.
+
+        Raises `SchemaError`, also for a rating off the scale; ValueError for a scale that is none.
+        """
         events = validate_events(events)
         require_columns(events, (RATING,), "events")
+        for table, column, kind in ((items, ITEM, "items"), (users, USER, "users")):
+            if table is not None:
+                require_columns(table, (column,), kind)
         rated = events[events[RATING].notna()]
         if rated.empty:
             raise SchemaError("column 'rating': no event has a rating.\nTo mend it: fit on rate events, or take a ranker")
         ratings = rated[RATING].to_numpy(dtype=float)
         low, high = self.scale or (ratings.min(), ratings.max())
+        if not -np.inf < low <= high < np.inf:
+            raise ValueError(f"scale={self.scale!r}: give (lowest, highest), such as (1, 5)")
         refuse(rated, (rated[RATING] < low) | (rated[RATING] > high), RATING, f"off the scale from {low:g} to {high:g}",
                "correct the rating, or give the model the scale it is on")
         self.__dict__.pop("seen_", None)

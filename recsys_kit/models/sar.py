@@ -22,7 +22,8 @@ class SAR(Ranker):
     same, ``sim(i, j) = c_ij / (c_ii + c_jj - c_ij)`` with ``c_ij`` the users who touched both (Jaccard). All neighbours count, and
     every item is its own with similarity 1. Source: Microsoft, Recommenders (2018), "SAR Single Node".
 
-    half_life_days : above zero; None: no fading. weights : ``beta`` per behaviour (None: 1, returns 0). at_least : pairs of items
+    half_life_days : above zero; None: no fading. weights : ``beta`` per behaviour (None: 1, returns 0); an
+    event whose ``beta r`` is not above zero is left out. at_least : pairs of items
     with fewer common users are not similar. Raises ValueError for other settings.
 
     Asked for an earlier moment than the last event, all of it is learned anew from the events before that moment.

@@ -12,6 +12,7 @@ import json
 import os
 import uuid
 import zipfile
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -42,13 +43,15 @@ class Stored:
     def save(self, path: str | Path) -> Path:
         """Write the fitted model to one file, whole or not at all: an earlier file stays until the new one is complete.
 
-        Returns the path. Raises `NotFittedError`, and OSError where the file cannot be written.
+        Returns the path. Raises `NotFittedError`, TypeError for a setting that is more than numbers and text (a Generator), and
+        OSError where the file cannot be written.
         """
         self._check_fitted()
         path = Path(path)
         arrays: dict[str, np.ndarray] = {}
         about = {"format": FORMAT, "version": VERSION, "kit": version("recsys_kit"), "model": type(self).__name__,
-                 "settings": self.settings(), "kept": _taken_apart(self._kept(), "", arrays)}
+                 "settings": {name: _setting(value, name) for name, value in self.settings().items()},
+                 "kept": _taken_apart(self._kept(), "", arrays)}
         about["digest"] = _digest(about, arrays)
         new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
         try:
@@ -103,6 +106,20 @@ def load(path: str | Path) -> Stored:
     model = getattr(import_module(MODELS[about["model"]]), about["model"])(**about["settings"])
     model._take(_put_together(about["kept"], arrays))
     return model
+
+
+def _setting(value, name: str):
+    """A setting as JSON: numbers (numpy's, too), text, None, and lists and mappings of these."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_setting(piece, name) for piece in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _setting(piece, name) for key, piece in value.items()}
+    raise TypeError(f"save: the setting {name} is a {type(value).__name__}, which cannot be kept in a file.\n"
+                    f"To mend it: make the model with a number or text instead, such as rng=0, and fit it again")
 
 
 def _taken_apart(value, name: str, arrays: dict[str, np.ndarray]):

@@ -24,15 +24,19 @@ class StratumPopularity(Ranker):
     labels : strata found by `recsys_kit.strata`, or a Series user id -> stratum. A user of noise (-1) or without a label, and one
         nobody has heard of, gets the overall list; a user with a label and no events gets the list of her stratum.
     prior : events of the whole shop that each stratum is given on top of its own; 0: the stratum alone, large: the shop.
-    weights : ``beta`` per behaviour, as `Popularity`.
+    weights : ``beta`` per behaviour, as `Popularity`, none below zero: a share is made of counts.
 
-    Labels are kept in the model's file. Raises ValueError for a negative prior or without labels, `SchemaError` for bad ones.
+    ``at`` changes only what counts as seen: shares are of all events. Labels are kept in the model's file. Raises ValueError for a
+    negative prior or weight and without labels, `SchemaError` for bad ones.
     """
 
     def __init__(self, labels: Strata | pd.Series | None = None, *, prior: float = 1000.0,
                  weights: Mapping[str, float] | None = None):
         if not 0 <= prior < np.inf:
             raise ValueError(f"prior={prior!r}: give a number of events from 0 on")
+        below = [name for name, beta in (weights or {}).items() if beta < 0]
+        if below:
+            raise ValueError(f"weights: {below[0]!r} is below zero, and a share is made of counts; give 0 to leave a behaviour out")
         self.labels, self.prior, self.weights = labels, prior, weights
 
     def settings(self) -> dict[str, Any]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from recsys_kit.data.interactions import Interactions
-from recsys_kit.models.base import Ranker
+from recsys_kit.models.history import FromHistory
 from recsys_kit.models.neighbours import spoken_for
 from recsys_kit.models.neighbours_kernel import PRODUCT, most_similar
 
 
-class RP3beta(Ranker):
+class RP3beta(FromHistory):
     """A walk user -> item -> user -> item, its steps to the power ``alpha``, its end discounted by popularity.
 
     ``w_ij = d_j^(-beta) sum_v (1 / d_i)^alpha (1 / d_v)^alpha`` over the users v who touched both i and j, with ``d`` the number of
@@ -24,7 +22,7 @@ class RP3beta(Ranker):
     the form with neighbours is that of Ferrari Dacrema et al. (2021).
 
     alpha : 1 is the plain walk; more keeps to the surest steps. beta : 0 is the walk alone (P3alpha), more prefers rare items.
-    weights : behaviours not named, and those with a weight that is not above zero, are left out (None: all but returns).
+    weights : ``beta`` per behaviour; a pair whose sum is above zero was touched. None: any event but a return.
     Raises ValueError for settings that are not at least 0 (neighbours: 1). A user without a history gets no list. With ``at``, what
     the user touched from then on does not speak.
     """
@@ -36,11 +34,8 @@ class RP3beta(Ranker):
                 raise ValueError(f"{name}={value!r}: give a number from {least} on")
         self.alpha, self.beta, self.neighbours, self.normalise, self.weights = alpha, beta, int(neighbours), normalise, weights
 
-    def _fit(self, events: pd.DataFrame, items, users) -> None:
-        found = Interactions.from_events(events, items=self.items_, weights=self.weights)
-        touched = found.matrix.astype(float)
-        touched.data[:] = touched.data > 0
-        self.touched_ = Interactions(found.users, found.items, touched, found.since)
+    def _learn(self, matrix: sparse.csr_array) -> None:
+        touched = matrix.astype(float)
         from_user = _steps(touched, self.alpha)
         from_item = _steps(touched.T.tocsr(), self.alpha)
         count = touched.sum(axis=0)
@@ -50,8 +45,8 @@ class RP3beta(Ranker):
             walk.data /= np.repeat(np.maximum(walk.sum(axis=1), 1e-300), np.diff(walk.indptr))
         self.walk_ = _largest_per_row(walk.T.tocsr(), self.neighbours).T.tocsr()
 
-    def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
-        return spoken_for(self.touched_.rows(users, before=at) @ self.walk_)
+    def _score_rows(self, rows: sparse.csr_array) -> np.ndarray:
+        return spoken_for(rows @ self.walk_)
 
 
 def _steps(touched: sparse.csr_array, alpha: float) -> sparse.csr_array:

@@ -60,6 +60,12 @@ def test_a_weight_for_something_that_is_no_behaviour_is_refused():
         Interactions.from_events(events(), weights={"buy": 1})
 
 
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_refused(weight):
+    with pytest.raises(ValueError, match="'view' weighs (nan|inf); give a number"):
+        Interactions.from_events(events(), weights={"view": weight})
+
+
 def test_rows_can_be_asked_as_of_a_moment():
     table = events().assign(timestamp=pd.to_datetime(["2024-01-01", "2024-01-05", "2024-01-02", "2024-01-03", "2024-01-04"]))
     found = Interactions.from_events(table)

@@ -12,6 +12,7 @@ from recsys_kit.evaluate.beyond import calibration, coverage, diversity, evaluat
 from recsys_kit.evaluate.protocol import evaluate_ranking
 from recsys_kit.evaluate.split import Split, by_time
 from recsys_kit.models.popularity import Popularity
+from recsys_kit.schema import SchemaError
 from tests.evaluate.test_protocol import Given, Silent, events
 
 M, K = 6, 4
@@ -127,6 +128,21 @@ def test_a_hit_that_popularity_would_not_have_listed_is_serendipitous():
     assert "diversity" not in users
     repeats = evaluate_beyond(MODEL, SPLIT, k=1, owned=())[0]
     assert repeats["serendipity"].to_dict() == {"a": 1, "b": 1, "new": 0}  # with repeats t1 is obvious for everybody
+
+
+@pytest.mark.parametrize("owned", [None, ()])
+def test_where_the_obvious_list_holds_the_whole_catalogue_nothing_is_serendipitous(owned):
+    users = evaluate_beyond(MODEL.fit(TRAIN), SPLIT, k=8, owned=owned)[0]
+    assert users["serendipity"].to_dict() == {"a": 0, "b": 0, "new": 0}
+
+
+def test_a_category_without_a_name_is_none_and_a_broken_table_of_items_is_refused():
+    users = evaluate_beyond(MODEL.fit(TRAIN), SPLIT, items=ITEMS.assign(category=["tea", "tea", "", ""]), k=2)[0]
+    assert users.loc["b", "diversity"] == 1 and np.isnan(users.loc["b", "calibration"])  # two cups without a category
+    with pytest.raises(SchemaError, match="the same item twice"):
+        evaluate_beyond(MODEL, SPLIT, items=pd.concat([ITEMS, ITEMS]))
+    with pytest.raises(ValueError, match="level=0"):
+        evaluate_beyond(MODEL, SPLIT, items=ITEMS, level=0)
 
 
 def test_the_lists_are_those_of_the_cut():

@@ -111,6 +111,14 @@ def test_ndcg_agrees_with_scikit_learn():
     assert ours == pytest.approx(theirs) and 0.05 < np.mean(theirs) < 0.95
 
 
+def test_ids_that_came_as_numbers_are_found():
+    listed = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [5, 6, 6], "rank": [1, 2, 1]})
+    wanted = pd.DataFrame({"user_id": [1, 2], "item_id": [6, 5]})
+    for users in ([1, 2], ["1", "2"]):
+        hits, n_relevant = ranking_hits(listed, wanted, users, 2)
+        assert hits.tolist() == [[False, True], [False, False]] and n_relevant.tolist() == [1, 1]
+
+
 def test_a_user_without_a_list_counts_as_zero_and_is_not_dropped():
     hits, n_relevant = ranking_hits(*tables([(["a"], {"a"}), ([], {"b"})]), 2)
     assert ndcg(hits, n_relevant).tolist() == [1.0, 0.0]

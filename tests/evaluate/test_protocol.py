@@ -50,6 +50,23 @@ def test_relevant_and_owned_name_the_behaviours_that_count():
     assert repeats["hit_rate"].to_dict() == {"a": 1.0, "d": 1.0}  # with repeats allowed x stays on top for a
 
 
+@pytest.mark.parametrize("names", [["buy"], "purchase"], ids=str)
+def test_names_that_are_no_behaviours_are_refused_and_do_not_leave_nobody_to_judge(names):
+    for choice in ("relevant", "owned"):
+        with pytest.raises(ValueError, match=f"{choice}: .* is no list of behaviours; give one such as"):
+            evaluate_ranking(Popularity().fit(TRAIN), SPLIT, **{choice: names})
+        with pytest.raises(ValueError, match=choice):
+            relevant_pairs(SPLIT, **{choice: names})
+
+
+def test_a_split_by_hand_may_have_ids_that_are_numbers():
+    number = {name: n for n, name in enumerate("abcdxyz")}
+    train, test = (table.assign(user_id=table["user_id"].map(number), item_id=table["item_id"].map(number))
+                   for table in (TRAIN, TEST))
+    parts = Split(train, test, "by hand", SPLIT.cut)
+    assert evaluate_ranking(Popularity().fit(train), parts, k=1)["hit_rate"].to_dict() == {"0": 1.0, "3": 1.0}
+
+
 def test_the_model_is_asked_for_its_list_as_of_the_cut():
     late = pd.concat([TRAIN, events([("b", "z", "purchase", 5)] * 9)])  # a model that learned too much
     fitted = Popularity().fit(late)

@@ -87,6 +87,8 @@ def test_candidates_that_break_the_rules_are_refused():
         evaluate_candidates(model, frame({"a": {"x": True}}).assign(item_id=None))
     with pytest.raises(ValueError, match="at least one item"):
         evaluate_candidates(model, frame({"a": {"x": True}}), k=0)
+    with pytest.raises(ValueError, match="'positive' is missing in 1 rows"):
+        evaluate_candidates(model, frame({"a": {"x": True, "u": False}}).assign(positive=[True, np.nan]))
 
 
 def test_drawn_candidates_are_different_unseen_and_hold_the_positive_once():
@@ -99,5 +101,12 @@ def test_drawn_candidates_are_different_unseen_and_hold_the_positive_once():
     every = sample_candidates(pairs, list("uvwxyz"), 99, seen=seen, rng=0).query("not positive").groupby("user_id")["item_id"]
     assert every.apply(set).to_dict() == {"a": set("vwxy"), "b": set("uwyz"), "c": set("uvwxyz")}
     assert sample_candidates(pairs, list("uvwxyz"), 9).query("user_id == 'a' and not positive")["item_id"].nunique() == 5
+    with pytest.raises(ValueError, match="no pairs"):
+        sample_candidates(pairs.head(0), list("uvwxyz"), 3)
     with pytest.raises(ValueError, match="one relevant item per user"):
         sample_candidates(pd.concat([pairs, pairs]), list("uvwxyz"), 3)
+
+
+def test_items_that_are_numbers_or_named_twice_are_drawn_once_and_never_the_positive():
+    drawn = sample_candidates(pd.DataFrame({"user_id": [1], "item_id": [6]}), [5, 6, 7, 7], 9)
+    assert sorted(drawn["item_id"]) == ["5", "6", "7"] and drawn.query("positive")["item_id"].tolist() == ["6"]

@@ -77,6 +77,10 @@ class RankerConformance:
     def test_no_users_no_rows(self, fitted):
         assert fitted.recommend([], 5).columns.tolist() == ["user_id", "item_id", "score", "rank"]
 
+    def test_a_table_of_users_without_their_ids_is_refused(self):
+        with pytest.raises(SchemaError, match="users: no column 'user_id'"):
+            self.make().fit(history(), users=pd.DataFrame({"age": [30]}))
+
     def test_empty_history_is_refused(self):
         with pytest.raises(SchemaError, match="no rows"):
             self.make().fit(history().head(0))

@@ -59,6 +59,18 @@ class RatingConformance:
         with pytest.raises(SchemaError, match="item_id"):
             fitted.predict(PAIRS[["user_id"]])
 
+    def test_tables_of_items_and_users_without_their_ids_are_refused(self):
+        for tables in ({"items": pd.DataFrame({"title": ["tea"]})}, {"users": pd.DataFrame({"age": [30]})}):
+            with pytest.raises(SchemaError, match="no column '(item|user)_id'"):
+                self.make().fit(ratings(), **tables)
+
+    def test_a_scale_that_is_none_is_refused(self):
+        for scale in ((5, 1), (np.nan, 5), (1, np.inf)):
+            model = self.make()
+            model.scale = scale
+            with pytest.raises(ValueError, match="give .lowest, highest"):
+                model.fit(ratings())
+
     def test_events_without_any_rating_are_refused(self):
         with pytest.raises(SchemaError, match="rating"):
             self.make().fit(ratings().drop(columns="rating"))

@@ -165,7 +165,8 @@ def test_the_published_form_of_the_loss_is_this_one_with_another_l2():
 
 
 @pytest.mark.parametrize("wrong", [dict(factors=0), dict(epochs=0), dict(l2=0), dict(l2=-1), dict(unobserved=0),
-                                   dict(alpha=float("nan")), dict(confidence="sure"), dict(factors=2.5)])
+                                   dict(alpha=float("nan")), dict(confidence="sure"), dict(factors=2.5),
+                                   dict(frequency=float("nan")), dict(frequency=-1)])
 def test_settings_that_cannot_be_meant_are_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong)))):
         IALS(**wrong)

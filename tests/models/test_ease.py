@@ -121,3 +121,12 @@ def test_asked_for_an_earlier_moment_it_looks_at_what_was_touched_before():
 def test_the_penalty_is_above_zero(l2):
     with pytest.raises(ValueError, match="above zero"):
         EASE(l2)
+
+
+@pytest.mark.parametrize("by_users", [False, True])
+def test_a_penalty_too_small_to_invert_the_matrix_is_named(monkeypatch, by_users):
+    monkeypatch.setattr(ease, "_by_users", lambda users, items: by_users)
+    twins = pd.DataFrame({"user_id": list("aabb"), "item_id": list("xyxy"), "behaviour": "view",
+                          "timestamp": pd.Timestamp("2024-01-01")})
+    with pytest.raises(ValueError, match="l2=1e-300 is too small"):
+        EASE(1e-300).fit(twins)

@@ -52,7 +52,16 @@ def test_the_file_holds_ratings_and_no_code(tmp_path):
     assert again.settings() == model.settings() and np.array_equal(again.predict(PAIRS), model.predict(PAIRS))
 
 
-@pytest.mark.parametrize("wrong", [{"kind": "best"}, {"similarity": "euclid"}, {"between": "shops"}, {"neighbours": 0}], ids=str)
+@pytest.mark.parametrize("wrong", [{"kind": "best"}, {"similarity": "euclid"}, {"between": "shops"}, {"neighbours": 0},
+                                   {"neighbours": 2.5}, {"at_least": 1.5}], ids=str)
 def test_settings_that_are_not_there_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         KNNRating(**wrong)
+
+
+def test_a_cosine_of_zeros_is_refused_with_a_way_out():
+    table = ratings().assign(rating=lambda t: t["rating"] - 1)
+    table.loc[table["user_id"].isin(["u01", "u02"]), "rating"] = 0
+    with pytest.raises(ValueError, match="rated 0; take 'msd'"):
+        KNNRating(similarity="cosine").fit(table)
+    assert np.isfinite(KNNRating().fit(table).predict(PAIRS)).all()

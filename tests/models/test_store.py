@@ -39,6 +39,22 @@ def test_settings_and_what_was_learned_in_an_update_come_back(tmp_path):
     pd.testing.assert_frame_equal(again.update(more).recommend(["u01"], 9), model.update(more).recommend(["u01"], 9))
 
 
+def test_settings_that_are_numbers_of_numpy_are_kept_as_numbers(tmp_path):
+    """A search over ``np.arange`` finds such settings."""
+    model = Popularity(np.int64(7), weights={"view": np.float32(0.5)}).fit(history())
+    again = models.load(model.save(tmp_path / "m.npz"))
+    assert again.settings() == {"half_life_days": 7, "weights": {"view": 0.5}} and type(again.half_life_days) is int
+    pd.testing.assert_frame_equal(again.recommend(["u01"], 9), model.recommend(["u01"], 9))
+
+
+def test_a_setting_that_cannot_be_kept_is_named_and_leaves_no_file(tmp_path):
+    model = Popularity().fit(history())
+    model.half_life_days = np.random.default_rng(0)
+    with pytest.raises(TypeError, match="half_life_days is a Generator.*\nTo mend it: .* fit it again"):
+        model.save(tmp_path / "m.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_part_of_the_file_is_pickled(saved):
     with zipfile.ZipFile(saved) as parts:
         for name in parts.namelist():

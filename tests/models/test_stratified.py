@@ -75,3 +75,8 @@ def test_labels_that_are_none_are_refused():
         StratumPopularity([0, 1]).fit(history())
     with pytest.raises(ValueError, match="prior"):
         StratumPopularity(LABELS, prior=-1)
+
+
+def test_a_weight_below_zero_is_refused_for_a_share_is_made_of_counts():
+    with pytest.raises(ValueError, match="'return' is below zero"):
+        StratumPopularity(LABELS, weights={"purchase": 1, "return": -1})

@@ -1,6 +1,7 @@
 """RP3beta is the walk it says it is, step by step."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recsys_kit.data.interactions import Interactions
@@ -54,8 +55,18 @@ def test_unknown_users_get_no_list_and_an_earlier_moment_only_what_came_before_i
     model = RP3beta().fit(table)
     assert model.recommend(["nobody"], 5).empty
     moment = table["timestamp"].iloc[200]
-    assert np.allclose(model.score(["u05"], at=moment), (model.touched_.rows(["u05"], before=moment) @ model.walk_).toarray())
+    assert np.allclose(model.score(["u05"], at=moment), ((model.history_.rows(["u05"], before=moment) > 0) @ model.walk_).toarray())
     assert not np.allclose(model.score(["u05"], at=moment), model.score(["u05"]))
+
+
+def test_what_was_bought_and_given_back_was_not_touched():
+    """With a weight for returns that takes back the purchase, the pair is as if it had never been."""
+    weights = {"view": 1, "purchase": 1, "return": -1}
+    table = history()
+    bought = table.head(1).assign(user_id="u01", item_id="i19", behaviour="purchase")
+    back = pd.concat([table[(table["user_id"] != "u01") | (table["item_id"] != "i19")], bought, bought.assign(behaviour="return")])
+    with_it, without = (RP3beta(weights=weights).fit(events).score(["u01", "u02"]) for events in (back, back.iloc[:-2]))
+    assert np.array_equal(with_it, without)
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": -1}, {"beta": float("nan")}, {"neighbours": 0}], ids=str)
