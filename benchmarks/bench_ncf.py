@@ -1,10 +1,10 @@
 """Seconds per epoch of NeuMF against two plain torch loops, same settings: ``python benchmarks/bench_ncf.py``, some 2 minutes.
 
 Nothing is asserted. MovieLens 1M in the files of He et al. (994,169 pairs, four negatives each); 64 factors, layers 64-32-16-8, one
-thread. *By the book* is the loop found in most tutorials: negatives by trial from a dictionary of pairs, a Dataset of Python lists, a
-DataLoader, Adam over all rows. *Vectorised* does the same with arrays: negatives drawn at once, batches by slicing, Adam over
-all rows; it is what a careful user would write. Both are timed on ``BATCHES`` batches and scaled to an epoch; the kit does whole ones.
-Their mean loss over those batches stands beside the kit's over its first epoch. Needs RECSYS_KIT_DATA.
+thread. *By the book* is the loop found in most tutorials: negatives by trial from a dictionary of pairs, a Dataset of Python lists,
+a DataLoader, Adam over all rows. *Vectorised* does the same with arrays: negatives drawn at once, batches by slicing, Adam over
+all rows; it is what a careful user would write. Both are timed on ``BATCHES`` batches and scaled to an epoch; the kit does whole
+ones. Their mean loss over those batches stands beside the kit's over its first epoch. Needs RECSYS_KIT_DATA.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def steps(shape, batches) -> float:
 
 def of_the_kit(train, batch) -> tuple[float, float]:
     times, losses = [], []
-    NeuMF(FACTORS, LAYERS, epochs=1, batch=batch, learning_rate=RATE, engine="kernel").fit(train.head(1000))  # compiled, or from disk
+    NeuMF(FACTORS, LAYERS, epochs=1, batch=batch, learning_rate=RATE, engine="kernel").fit(train.head(1000))  # compiles
     began = [time.process_time()]
 
     def look(model, epoch):

@@ -1,13 +1,14 @@
 """SVD and SVD++ against Surprise's on the same folds: ``python benchmarks/bench_svd.py [100k] [1m]``, some 3 minutes for both.
 
-Nothing is asserted. Seconds are CPU seconds of one thread, the two libraries in turn, medians. *fit* is what Surprise does in ``fit``
-(its trainset built before) against what the kit does with ids already numbered; *whole* is from a table to a fitted model. Both sides
-read, compile and import before the clock starts; what the kit's first use costs in compiling (kept on disk from then on) is
-said. RMSE is over all of the fold's test ratings. Needs RECSYS_KIT_DATA.
+Nothing is asserted. Seconds are CPU seconds of one thread, the two libraries in turn, medians. *fit* is what Surprise does in
+``fit`` (its trainset built before) against what the kit does with ids already numbered; *whole* is from a table to a fitted
+model. Both sides read, compile and import before the clock starts; what the kit's first use costs in compiling (kept on disk from
+then on) is said. RMSE is over all of the fold's test ratings. Needs RECSYS_KIT_DATA.
 
-MovieLens 100K: Surprise's ``KFold(n_splits=5, random_state=0)``, all five folds, in which users come mixed. MovieLens 1M: the files
-fold1 to fold5, which are sorted by user; Surprise's own loop finds such ratings in the cache and takes half the time for each, so the
-ratio is the smaller one. Surprise's SVD++ has ``cache_ratings=True``; on 1M both do one epoch, and the RMSE after 20 is the kit's alone.
+MovieLens 100K: Surprise's ``KFold(n_splits=5, random_state=0)``, all five folds, in which users come mixed. MovieLens 1M: the
+files fold1 to fold5, which are sorted by user; Surprise's own loop finds such ratings in the cache and takes half the time for
+each, so the ratio is the smaller one. Surprise's SVD++ has ``cache_ratings=True``; on 1M both do one epoch, and the RMSE after 20
+is the kit's alone.
 """
 
 from __future__ import annotations
