@@ -83,7 +83,7 @@ def sample_candidates(pairs: pd.DataFrame, items, n: int, *, seen: Interactions 
     """For every (user, relevant item) pair a candidate list of its own: the item and ``n`` others drawn evenly.
 
     pairs : ``user_id, item_id``, one row per user, and at least one (ValueError). items : ids to draw from; never drawn are the
-        user's own relevant item and what ``seen`` says the user touched. Where fewer than ``n`` items are left, all of them are taken.
+        user's own relevant item and what ``seen`` says the user touched. Where fewer than ``n`` are left, all of them are taken.
     Returns ``user_id, item_id, positive`` for `evaluate_candidates`.
     """
     if not len(pairs):
