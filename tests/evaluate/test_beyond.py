@@ -122,6 +122,12 @@ def test_the_table_of_a_small_shop_counted_by_hand():
     assert fine["diversity"].tolist() == pytest.approx([1, 1, np.nan], nan_ok=True)
 
 
+def test_an_item_nobody_is_shown_makes_the_places_more_uneven_wherever_its_id_stands():
+    for unseen in ("a0", "z9"):
+        whole = evaluate_beyond(MODEL.fit(TRAIN, items=pd.DataFrame({"item_id": [unseen]})), SPLIT, k=2)[1]
+        assert whole.to_dict() == {"coverage": 3 / 5, "gini": pytest.approx(gini([0, 0, 1, 1, 2]))}
+
+
 def test_a_hit_that_popularity_would_not_have_listed_is_serendipitous():
     users = evaluate_beyond(MODEL.fit(TRAIN), SPLIT, k=1)[0]
     assert users["serendipity"].to_dict() == {"a": 1, "b": 1, "new": 0}  # c2 for a, c1 for b would have been obvious

@@ -75,6 +75,11 @@ def test_the_model_is_asked_for_its_list_as_of_the_cut():
     assert evaluate_auc(fitted, parts).to_dict() == {"d": 1.0}
 
 
+def test_where_k_is_beyond_the_catalogue_the_places_that_stay_empty_count():
+    result = evaluate_ranking(Popularity().fit(TRAIN), SPLIT, k=10)
+    assert result["hit_rate"].tolist() == [1, 1] and result["precision"].tolist() == [0.1, 0.1]  # three items, ten places
+
+
 class Silent(Ranker):
     """Has nothing to say about anybody."""
 

@@ -132,6 +132,10 @@ def test_models_are_compared_as_they_are_evaluated(market):
     table = compare(models, parts, baseline="popular", k=10, relevant=["purchase"], metrics=["recall"], rng=1)
     expected = [evaluate_ranking(model, parts, k=10, relevant=["purchase"])["recall"].mean() for model in models.values()]
     assert table["mean"].tolist() == pytest.approx(expected)
+    bought = {"relevant": ["purchase"], "owned": ["purchase"]}
+    again = compare(models, parts, baseline="popular", k=10, **bought)["mean"].xs("recall").tolist()
+    assert again == pytest.approx([evaluate_ranking(model, parts, k=10, **bought)["recall"].mean() for model in models.values()])
+    assert again != pytest.approx(expected)
     pd.testing.assert_frame_equal(table, compare(models, parts, baseline="popular", k=10, relevant=["purchase"], metrics=["recall"],
                                                  rng=1))
     with pytest.raises(ValueError, match="'top' is none of the models"):

@@ -68,6 +68,11 @@ def test_random_repeats_with_its_seed_and_only_then():
     assert len(first.test) == 20
 
 
+def test_random_holds_back_baskets_of_single_users_and_not_whole_moments_of_the_shop():
+    parts = split.random(events([(user, item, 1) for user in "abcdefghij" for item in "xy"]), test=0.3, rng=0)
+    assert parts.test["user_id"].nunique() == 3 and len(parts.test) == 6
+
+
 def test_random_learns_from_the_future_and_by_time_does_not(market):
     future = {}
     for how in ("random", "by_time"):

@@ -95,6 +95,23 @@ def test_what_an_update_brings_counts_as_seen_also_for_a_new_user():
     assert "i00" not in model.update(later).recommend(["late"], 3)["item_id"].tolist()
 
 
+def test_an_update_hides_an_item_from_the_moment_after_it_was_first_touched():
+    touch = history().head(1).assign(user_id="late", item_id="i00")
+    model = Popularity().fit(history())
+    for day in ("2024-06-02", "2024-06-01", "2024-06-03"):
+        model.update(touch.assign(timestamp=pd.Timestamp(day)))
+    for moment, hidden in (("2024-05-31", False), ("2024-06-01", False), ("2024-06-02", True), ("2024-06-04", True)):
+        assert ("i00" not in model.recommend(["late"], 100, at=moment)["item_id"].tolist()) == hidden
+
+
+def test_the_list_for_a_moment_is_ranked_by_the_scores_of_that_moment():
+    table = history()
+    rush = table.tail(1).assign(item_id="i19", timestamp=pd.Timestamp("2024-06-01"))
+    model = Popularity().fit(pd.concat([table, *[rush] * 200]))
+    assert model.recommend(["nobody"], 1)["item_id"].tolist() == ["i19"]
+    assert model.recommend(["nobody"], 1, at="2024-06-01")["item_id"].tolist() == ["i00"]
+
+
 def test_an_update_with_an_item_outside_the_catalogue_is_refused_and_changes_nothing():
     model = Popularity().fit(history())
     before = model.recommend(["u01"], 5)

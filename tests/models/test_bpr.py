@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from recsys_kit.data.interactions import Interactions
 from recsys_kit.models.bpr import BPR
@@ -46,6 +47,18 @@ def test_scores_are_the_product_of_the_vectors_plus_the_bias():
     assert np.allclose(model.score(["u05"])[0], by_hand, atol=1e-5) and np.ptp(model.item_bias_) > 0
 
 
+def test_it_is_the_librarys_model_with_the_settings_that_were_given():
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    model = BPR(5, epochs=7, learning_rate=0.2, l2=0.03, rng=3).fit(history())
+    library = BayesianPersonalizedRanking(5, learning_rate=0.2, regularization=0.03, iterations=7, num_threads=1, random_state=3,
+                                          verify_negative_samples=True)
+    touched = Interactions.from_events(history()).matrix > 0
+    library.fit(sparse.csr_matrix(touched.astype(np.float32)), show_progress=False)
+    assert np.array_equal(model.user_vectors_, library.user_factors[:, :5])
+    assert np.array_equal(np.column_stack([model.item_vectors_, model.item_bias_]), library.item_factors)
+
+
 def test_one_seed_one_model_another_seed_another():
     same, again, other = (BPR(4, epochs=5, rng=seed).fit(history()).score(["u01"]) for seed in (1, 1, 2))
     assert np.array_equal(same, again) and not np.allclose(same, other)
@@ -56,6 +69,8 @@ def test_only_what_counts_makes_a_user_known():
     model = BPR(4, epochs=5, weights={"purchase": 1}).fit(table)
     assert np.isnan(model.score(["looker", "nobody"])).all() and model.recommend(["looker", "nobody"], 3).empty
     assert "looker" not in model.users_ and np.isfinite(model.score(["u01"])).all()
+    returned = pd.concat([history(), history().head(1).assign(user_id="back", behaviour="return")])
+    assert "back" not in BPR(4, epochs=5, weights={"view": 1, "purchase": 1, "return": -1}).fit(returned).users_
 
 
 def test_where_nothing_counts_nobody_gets_a_list():
