@@ -116,8 +116,17 @@ class Ranker(Stored, ABC):
         return columns, values
 
     def update(self, events: pd.DataFrame) -> Self:
-        """Learn on from later events without a new fit, where the model can."""
-        raise NotImplementedError(f"{type(self).__name__} cannot learn on from new events; fit it again on all events")
+        """Learn on from later events, O(1) each, where the model can (it has `_add`); NotImplementedError where it cannot.
+
+        Items must be of the catalogue (ValueError), users may be new.
+        """
+        self._check_fitted()
+        if not hasattr(self, "_add"):
+            raise NotImplementedError(f"{type(self).__name__} cannot learn on from new events; fit it again on all events")
+        events = validate_events(events)
+        self._learn_seen(events)
+        self._add(events)
+        return self
 
     def _seen(self, users: pd.Index, at) -> tuple[np.ndarray, np.ndarray]:
         """Row in ``users`` and score column of everything they touched before ``at``: in training, and in updates."""

@@ -35,6 +35,20 @@ class FromHistory(Ranker):
         scores[np.diff(rows.indptr) == 0] = np.nan
         return scores
 
+    def score_histories(self, rows: sparse.csr_array) -> np.ndarray:
+        """Scores (n, items) of n histories that need not be of the training: rows over ``items_``, an entry how much it counts.
+
+        Entries that are not above zero count nothing; they may lie between 0 and 1 where an old one is to count less. A history
+        that is empty has a row of NaN. Raises `NotFittedError`.
+        """
+        self._check_fitted()
+        rows = sparse.csr_array(rows, dtype=np.float32)
+        rows.data[~(rows.data > 0)] = 0
+        rows.eliminate_zeros()
+        scores = np.array(self._score_rows(rows))
+        scores[np.diff(rows.indptr) == 0] = np.nan
+        return scores
+
     def _cleaned(self, matrix: sparse.csr_array) -> sparse.csr_array:
         wanted = matrix.data > 0
         values = np.ones(wanted.sum(), dtype=np.float32) if self.binary else matrix.data[wanted]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import encode, event_weights
 from recsys_kit.models.base import Ranker
-from recsys_kit.schema import ITEM, TIME, validate_events
+from recsys_kit.schema import ITEM, TIME
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "s")
 
@@ -36,14 +35,6 @@ class Popularity(Ranker):
         self.totals_, self.latest_ = np.zeros(len(self.items_)), -np.inf
         self.zero_ = float(events[TIME].max().timestamp())  # totals count an event of this moment as beta
         self._add(events)
-
-    def update(self, events: pd.DataFrame) -> Self:
-        """Learn on from later events; items must be of the catalogue (ValueError), users may be new. O(1) per event."""
-        self._check_fitted()
-        events = validate_events(events)
-        self._learn_seen(events)
-        self._add(events)
-        return self
 
     def _add(self, events: pd.DataFrame) -> None:
         """Keep the events (a list may be asked for an earlier time), and add them to the totals.

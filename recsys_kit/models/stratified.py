@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import encode, event_weights
 from recsys_kit.models.base import Ranker
-from recsys_kit.schema import ITEM, USER, coerce_ids, validate_events
+from recsys_kit.schema import ITEM, USER, coerce_ids
 from recsys_kit.strata.labels import as_labels, numbered
 from recsys_kit.strata.result import Strata
 
@@ -51,14 +51,6 @@ class StratumPopularity(Ranker):
         self.stratum_, strata = numbered(labels)
         self.counts_ = np.zeros((len(strata) + 1, len(self.items_)))  # the last row: users of no stratum
         self._add(events)
-
-    def update(self, events: pd.DataFrame) -> Self:
-        """Learn on from later events; items must be of the catalogue (ValueError), users may be new. O(1) per event."""
-        self._check_fitted()
-        events = validate_events(events)
-        self._learn_seen(events)
-        self._add(events)
-        return self
 
     def _add(self, events: pd.DataFrame) -> None:
         place = self._strata(events[USER]), encode(events[ITEM], self.items_)
