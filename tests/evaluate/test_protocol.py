@@ -50,6 +50,14 @@ def test_relevant_and_owned_name_the_behaviours_that_count():
     assert repeats["hit_rate"].to_dict() == {"a": 1.0, "d": 1.0}  # with repeats allowed x stays on top for a
 
 
+def test_what_was_given_back_is_no_news_and_what_the_training_never_saw_is():
+    train = pd.concat([TRAIN, events([("d", "x", "return", 2)])])
+    assert relevant_pairs(Split(train, TEST, "by hand")).to_numpy().tolist() == [["a", "z"]]
+    assert relevant_pairs(Split(train, TEST, "by hand"), owned=["purchase"]).to_numpy().tolist() == [["a", "z"], ["d", "x"]]
+    cold = Split(events([("a", "z", "view", 1), ("b", "x", "view", 1)]), events([("b", "new", "view", 3)]), "by hand")
+    assert relevant_pairs(cold).to_numpy().tolist() == [["b", "new"]]  # not taken for the last item, which the user before has
+
+
 @pytest.mark.parametrize("names", [["buy"], "purchase"], ids=str)
 def test_names_that_are_no_behaviours_are_refused_and_do_not_leave_nobody_to_judge(names):
     for choice in ("relevant", "owned"):

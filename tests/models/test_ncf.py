@@ -175,6 +175,33 @@ def test_pre_training_begins_where_the_two_towers_ended():
     assert np.corrcoef(warm.score(["u01"])[0], mixed)[0, 1] > 0.9 > np.corrcoef(plain.score(["u01"])[0], mixed)[0, 1]
 
 
+def test_after_the_pre_training_the_fine_rate_is_the_length_of_the_steps():
+    first = dict(factors=4, layers=(8, 4), pretrain=3, learning_rate=0.02, batch=64)
+    short, long = ([NeuMF(**first, fine_rate=rate, epochs=epochs).fit(blocks()).score(["u01"]) for epochs in (1, 4)]
+                   for rate in (1e-8, None))
+    assert np.allclose(*short, atol=1e-3) and not np.allclose(*long, atol=0.05)
+
+
+def test_fresh_towers_have_short_vectors_no_biases_and_a_plain_dot_product():
+    arrays = Towers(400, 300, 8, (16, 4)).arrays()
+    for name in ("user.weight", "item.weight"):
+        assert arrays[name].std() == pytest.approx(0.01, rel=0.1) and abs(arrays[name].mean()) < 0.001
+    assert not any(arrays[name].any() for name in ("user_bias.weight", "item_bias.weight", "out.bias", "hidden.0.bias"))
+    assert (arrays["out.weight"][0, :8] == 1).all()
+
+
+def test_every_epoch_has_an_order_and_negatives_of_its_own(monkeypatch):
+    played = []
+
+    def play(self, users, items, uniform, play=Kernel.play):
+        played.append((users, uniform))
+        return play(self, users, items, uniform)
+    monkeypatch.setattr(Kernel, "play", play)
+    GMF(4, **SMALL, engine="kernel").fit(history())
+    (first, one), (second, two) = played
+    assert not np.array_equal(one, two) and not np.array_equal(first, second) and np.array_equal(np.sort(first), np.sort(second))
+
+
 def test_more_penalty_makes_shorter_vectors():
     length = [np.linalg.norm(GMF(4, epochs=10, learning_rate=0.02, batch=64, l2=l2).fit(blocks()).net_.arrays()["item.weight"])
               for l2 in (0.0, 0.3)]
@@ -202,6 +229,8 @@ def test_only_the_behaviours_that_weigh_are_learned_from():
     bought = history().query("behaviour == 'purchase'")
     model = GMF(4, weights={"purchase": 1.0}, **SMALL).fit(history())
     assert model.users_.tolist() == sorted(bought["user_id"].unique())
+    returned = pd.concat([history(), history().head(1).assign(user_id="back", behaviour="return")])
+    assert "back" not in GMF(4, weights={"view": 1, "purchase": 1, "return": -1}, **SMALL).fit(returned).users_
     nothing = GMF(4, weights={"rate": 1.0}, **SMALL).fit(history())
     assert np.isnan(nothing.score(["u01"])).all() and nothing.recommend(["u01"], 3).empty
 

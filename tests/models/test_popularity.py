@@ -61,6 +61,8 @@ def test_short_half_lives_over_long_times_do_not_overflow():
 def test_weights_say_what_an_event_is_worth():
     table = events(("a", "view", 0), ("a", "view", 0), ("b", "purchase", 0), ("c", "cart", 0))
     assert scores(Popularity(weights={"view": 1, "purchase": 5}).fit(table)) == {"a": 2.0, "b": 5.0, "c": 0.0}
+    later = pd.concat([table, events(("c", "purchase", 9))])
+    assert scores(Popularity(weights={"view": 1, "purchase": 5}).fit(later), at="2024-01-05") == {"a": 2.0, "b": 5.0, "c": 0.0}
 
 
 @pytest.mark.parametrize("half_life", [None, 3.0])

@@ -31,6 +31,12 @@ def test_the_scores_are_the_raw_predictions_so_that_the_ends_of_the_scale_make_n
     assert (everyone > 5).any() and all(len(np.unique(row)) == len(row) for row in everyone)
 
 
+def test_each_history_is_learned_in_the_order_of_its_time_however_the_rows_stand():
+    events = ratings()
+    one, other = (RankedByRating("SVD").fit(events.sample(frac=1, random_state=seed)).score(["u01", "u05"]) for seed in (1, 2))
+    assert np.array_equal(one, other)
+
+
 def test_who_rated_nothing_gets_no_list_and_an_unrated_item_only_the_rest():
     events = pd.concat([ratings(), ratings().head(1).assign(user_id="viewer", item_id="seen", behaviour="view", rating=np.nan)])
     model = RankedByRating("SVD").fit(events)

@@ -39,6 +39,14 @@ def test_settings_and_what_was_learned_in_an_update_come_back(tmp_path):
     pd.testing.assert_frame_equal(again.update(more).recommend(["u01"], 9), model.update(more).recommend(["u01"], 9))
 
 
+def test_ids_of_any_letters_come_back_as_they_were(tmp_path):
+    table = history().assign(item_id=lambda t: "thé " + t["item_id"] + " ✓", user_id=lambda t: t["user_id"].str.replace("u", "ü"))
+    model = Popularity().fit(table)
+    again = models.load(model.save(tmp_path / "m.npz"))
+    assert again.items_.equals(model.items_) and again.seen_.users.equals(model.seen_.users)
+    pd.testing.assert_frame_equal(again.recommend(["ü01"], 9), model.recommend(["ü01"], 9))
+
+
 def test_settings_that_are_numbers_of_numpy_are_kept_as_numbers(tmp_path):
     """A search over ``np.arange`` finds such settings."""
     model = Popularity(np.int64(7), weights={"view": np.float32(0.5)}).fit(history())
@@ -70,6 +78,13 @@ def test_a_write_that_fails_leaves_the_old_file(saved, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         Popularity().fit(history()).save(saved)
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_whoever_reads_the_old_file_while_a_new_one_is_written_reads_it_whole(saved):
+    before = saved.read_bytes()
+    with saved.open("rb") as reader:
+        Popularity().fit(history()).save(saved)
+        assert reader.read() == before != saved.read_bytes()
 
 
 def test_a_file_that_is_not_there_or_is_something_else_is_refused(tmp_path):
@@ -110,10 +125,18 @@ def test_wherever_a_byte_is_changed_the_file_is_refused_or_says_the_same(saved):
     assert refused > 100
 
 
-def test_values_changed_with_a_right_checksum_of_the_zip_are_still_refused(saved):
-    def change(about, arrays):
-        next(array for array in arrays.values() if array.dtype == float)[0] += 1
-    rewritten(saved, change)
+@pytest.mark.parametrize("change", [lambda a: a + 1, lambda a: a.view(np.int64), lambda a: a[None]], ids=["value", "type", "shape"])
+def test_an_array_changed_with_a_right_checksum_of_the_zip_is_still_refused(saved, change):
+    def one(about, arrays):
+        name = next(name for name, array in arrays.items() if array.dtype == float)
+        arrays[name] = change(arrays[name])
+    rewritten(saved, one)
+    with pytest.raises(DataError, match="damaged"):
+        models.load(saved)
+
+
+def test_a_changed_setting_is_refused(saved):
+    rewritten(saved, lambda about, arrays: about["settings"].update(half_life_days=8))
     with pytest.raises(DataError, match="damaged"):
         models.load(saved)
 

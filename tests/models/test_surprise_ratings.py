@@ -33,9 +33,9 @@ class TestCoClustering(RatingConformance):
 @pytest.mark.parametrize("name", ["BaselineOnly", "SlopeOne", "NMF", "CoClustering"])
 def test_the_numbers_are_those_of_surprise(name):
     events = ratings().sample(frac=1, random_state=2)
-    seed = {"random_state": 0} if name in ("NMF", "CoClustering") else {}
+    seed = {"random_state": 4} if name in ("NMF", "CoClustering") else {}
     pairs = everything(events)
-    ours = SurpriseRating(name).fit(events)
+    ours = SurpriseRating(name, rng=4).fit(events)
     assert np.allclose(ours.predict(pairs), theirs(getattr(surprise, name)(**seed), events, pairs), rtol=1e-12, atol=0)
     assert ours.predict(pairs).std() > 0.1
 

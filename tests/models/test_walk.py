@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from recsys_kit.data.interactions import Interactions
-from recsys_kit.models.walk import RP3beta
+from recsys_kit.models.walk import RP3beta, _largest_per_row
 from tests.models.conformance import RankerConformance, history
 
 
@@ -40,6 +41,12 @@ def test_scores_are_those_of_a_literal_loop(alpha, beta, n, normalise):
     expected = literal(table, alpha, beta, n, normalise)
     assert np.allclose(RP3beta(alpha, beta, n, normalise=normalise).fit(table).score(sorted(table["user_id"].unique())), expected)
     assert expected.max() > 0
+
+
+def test_of_equal_entries_of_a_row_those_of_the_lower_columns_are_kept():
+    rows = sparse.csr_array(np.array([[0.5, 0.5, 0.25, 0.5], [0.1, 0.0, 0.2, 0.2]]))
+    assert _largest_per_row(rows, 2).toarray().tolist() == [[0.5, 0.5, 0, 0], [0, 0, 0.2, 0.2]]
+    assert _largest_per_row(rows, 1).toarray().tolist() == [[0.5, 0, 0, 0], [0, 0, 0.2, 0]]
 
 
 def test_with_a_discount_rarer_items_come_first():
