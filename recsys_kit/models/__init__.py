@@ -15,6 +15,7 @@ MODELS = {
     "GFCF": "recsys_kit.models.graph",
     "GMF": "recsys_kit.models.ncf",
     "IALS": "recsys_kit.models.als",
+    "InterestState": "recsys_kit.interest.state",
     "ItemKNN": "recsys_kit.models.neighbours",
     "KNNRating": "recsys_kit.models.neighbours_rating",
     "MLP": "recsys_kit.models.ncf",

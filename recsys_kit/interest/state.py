@@ -1,0 +1,298 @@
+"""The layered interest of a shop's users, adjusted by every event: overall, stratum, domain, long-term and short-term."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from recsys_kit.data.interactions import encode, event_weights
+from recsys_kit.interest import state_kernel as kernel
+from recsys_kit.interest.drift import drift_settings
+from recsys_kit.interest.tables import as_membership, as_tree, as_vectors, depth_of, sorted_items
+from recsys_kit.models.store import NotFittedError, Stored
+from recsys_kit.schema import ITEM, TIME, USER, coerce_ids, moment, validate_events
+
+DAY = 86_400.0
+LAYERS = ("overall", "stratum", "domain", "long", "short")
+HALF_LIVES = {"overall": 7.0, "stratum": 14.0, "domain": 90.0, "long": 180.0, "short": 7.0}  # days
+ASKED = {"overall": 30.0, "stratum": 30.0, "domain": 1.0, "long": 1.0, "short": 1.0}  # a share of all sales is a small number
+NONE = np.empty(0, np.int64)
+PER_USER = ("people_", "member_", "vectors_", "profiles_")
+
+
+class InterestState(Stored):
+    """What a shop's users want, in layers (用户兴趣分层), each adjusted by every event in O(1) (动态调整).
+
+    With ``fade_h(dt) = 2^(-dt / h)`` and an event of weight ``beta``, item i and user u with memberships ``m_u`` in S strata:
+
+    * overall   ``n_i <- fade n_i + beta``; the layer is its share, ``n_i / sum_j n_j``: the trend.
+    * stratum   ``n_si <- fade n_si + beta m_us``; the layer is ``sum_s m_us n_si / sum_s m_us sum_j n_sj``.
+    * domain    ``p_uc <- fade p_uc + beta`` for i's category and all above it; the layer adds up ``p_uc / (mass_u + kappa)`` along
+      i's path "a/b/c", divided by the depth of the tree: 0 to 1.
+    * long, short   ``v_u <- fade v_u + beta z_i``, ``mass_u <- fade mass_u + beta`` with the item's vector ``z_i``, each at its
+      half-life. The layers are ``z_i . long`` and ``z_i . short`` of the means below.
+
+    Interest regression (兴趣回归): ``long = v_long / (mass_long + kappa)``, ``short = (v_short + kappa long) / (mass_short
+    + kappa)``, the mean of a normal posterior whose prior is worth kappa events (empirical Bayes; Efron and Morris, 1975). As
+    recent events fade, short returns to long; who has done little leans on the shop.
+
+    half_lives : days by layer, None for no fading; layers that are not named keep `HALF_LIVES`.
+    weights : ``beta`` per behaviour, behaviours not named count nothing; None: every event counts 1, returns nothing.
+    regression : kappa, in units of beta; 0 for plain means (and 0 where there is no mass).
+    drift : None, or settings of `drift.DEFAULTS` to change, {} for none of them: on an alarm all half-lives of that user shrink,
+        and recover with later events.
+
+    A late event counts as old as it is: without drift the order of events does not matter. (With drift, a late event ages at the
+    user's present pace and does not show itself to the detector.) The same event twice counts twice. An event that weighs 0 leaves
+    no trace. A state knows no past: asked for a moment before the latest event, it answers as of that event, in the shop's layers
+    and in each user's. A jump of the clock makes old interest fade to nothing, never to NaN. A user without a membership adds to no
+    stratum; items without a category or a vector have 0 in these layers, and a new user has 0 in all of his own. Profiles take 8
+    bytes per user and category.
+    Raises ValueError for a half-life that is not above zero, a negative beta or kappa, and an unknown setting.
+
+    >>> state = InterestState().start(pd.DataFrame({"item_id": ["x", "y"], "category": ["a/b", "a"]}))
+    >>> events = pd.DataFrame({"user_id": ["u"], "item_id": ["x"], "behaviour": ["view"], "timestamp": [1.7e9]})
+    >>> state.update(events).layers("u").round(3).loc["x"].to_dict()
+    {'overall': 1.0, 'domain': 0.167}
+    """
+
+    def __init__(self, half_lives: Mapping[str, float | None] | None = None, weights: Mapping[str, float] | None = None,
+                 regression: float = 5.0, drift: Mapping[str, Any] | None = None):
+        for name, days in (half_lives or {}).items():
+            if name not in LAYERS:
+                raise ValueError(f"half_lives: {name!r} is no layer; there are {', '.join(LAYERS)}")
+            if days is not None and not (days > 0 and np.isfinite(days)):
+                raise ValueError(f"half_lives: {name} has {days!r}; give a number of days above zero, or None for no fading")
+        for name, beta in (weights or {}).items():
+            if not beta >= 0:
+                raise ValueError(f"weights: {name!r} weighs {beta!r}; give a number from 0 on: interest fades by itself")
+        if not (regression >= 0 and np.isfinite(regression)):
+            raise ValueError(f"regression={regression!r}: give the events the long-term interest is worth, 0 for none")
+        drift_settings(drift)
+        self.half_lives, self.weights, self.regression, self.drift = half_lives, weights, regression, drift
+
+    def start(self, items: pd.DataFrame, vectors=None, membership=None) -> Self:
+        """Begin with an empty state for this catalogue; returns the state.
+
+        items : ``item_id`` and, for the domain layer, ``category``. vectors : (m, d) numbers in the order of the sorted ids, or a
+            DataFrame by item id (items not in it have none). membership : DataFrame, user ids x strata, from 0 on (rows usually sum
+            to 1), or a Series user id -> stratum. Without category, vectors, or membership the state is without that layer.
+        Raises `SchemaError`, and ValueError for vectors or memberships that do not fit.
+        """
+        items = sorted_items(items)
+        self.__dict__.pop("items_", None)
+        self.categories_, self.leaf_, self.parent_ = as_tree(items)
+        self.item_vectors_ = as_vectors(vectors, items)
+        users, self.strata_, member = as_membership(membership)
+        m, strata = len(items), len(self.strata_)
+        self.counts_, self.totals_ = np.zeros((1 + strata, m)), np.zeros(1 + strata)
+        self.zero_, self.clock_ = np.zeros(2), -np.inf  # an event of the moment ``zero_`` counts beta in the shop-wide layers
+        self._number: dict[str, int] = {}
+        self.people_, self.vectors_ = np.zeros((0, kernel.FIELDS)), np.zeros((0, 2, self.item_vectors_.shape[1]))
+        self.member_, self.profiles_ = np.zeros((0, strata)), np.zeros((0, len(self.categories_)))
+        self.items_ = pd.Index(items[ITEM])  # from here on it looks started
+        self._prepare()
+        self.numbers(users, new=True)
+        self.member_[:len(users)] = member
+        return self
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The layers this state has."""
+        there = (True, len(self.strata_), len(self.categories_), *[self.item_vectors_.shape[1]] * 2)
+        return tuple(layer for layer, is_there in zip(LAYERS, there, strict=True) if is_there)
+
+    def numbers(self, users: Sequence[str], *, new: bool = False) -> np.ndarray:
+        """The numbers of users, int64: what `learn` is told. Unknown ones are -1, or join (``new=True``), in amortised O(1)."""
+        self._check_fitted()
+        ids = coerce_ids(pd.Series(users, dtype=None if len(users) else "str"))
+        if new:
+            for name in ids.unique():
+                self._number.setdefault(name, len(self._number))
+            self._room_for(len(self._number))
+        return np.fromiter((self._number.get(name, -1) for name in ids), np.int64, len(ids))
+
+    def update(self, events: pd.DataFrame) -> Self:
+        """Learn from events, in any order and of any users, known or new; all of them, or on an error none.
+
+        Raises `SchemaError` for events that break the contract; ValueError for an item that is not of the catalogue and for a time
+        more than a day ahead of the computer's clock.
+        """
+        self._check_fitted()
+        events = validate_events(events)
+        item, beta = encode(events[ITEM], self.items_), event_weights(events, self.weights)
+        if (item < 0).any():
+            missing = events.loc[item < 0, ITEM].unique()
+            raise ValueError(f"update: {len(missing)} items are not in the catalogue, such as {missing[0]!r}.\nTo mend it: leave "
+                             f"their events out, or start a new state with all items")
+        seconds = events[TIME].to_numpy().astype("datetime64[s]").astype(np.float64)
+        self._refuse(np.zeros(len(item), np.int64), item, beta, seconds, 1)
+        codes, names = pd.factorize(events[USER])
+        return self.learn(self.numbers(names, new=True)[codes], item, beta, seconds)
+
+    def learn(self, user, item, beta, seconds) -> Self:
+        """The same with arrays, one entry per event: number of the user (`numbers`), position in ``items_``, beta, unix seconds.
+
+        Raises ValueError for the first event that cannot be learned; then nothing is learned.
+        """
+        self._check_fitted()
+        user, item = np.ascontiguousarray(user, np.int64), np.ascontiguousarray(item, np.int64)
+        beta, seconds = np.ascontiguousarray(beta, np.float64), np.ascontiguousarray(seconds, np.float64)
+        if not user.shape == item.shape == beta.shape == seconds.shape == (len(user),):
+            raise ValueError("learn: user, item, beta and seconds must be arrays of one length")
+        latest = self._refuse(user, item, beta, seconds, len(self._number))
+        if latest == -np.inf:
+            return self
+        if self.clock_ == -np.inf:
+            self.zero_[:] = latest
+        self.clock_ = max(self.clock_, latest)
+        for layer, rows in ((0, slice(0, 1)), (1, slice(1, None))):
+            if (ahead := (self.clock_ - self.zero_[layer]) * self._rate[layer]) > kernel.FAR:
+                shrink = 2.0 ** -np.floor(ahead)  # a whole power of two: nothing is rounded
+                self.counts_[rows] *= shrink
+                self.totals_[rows] *= shrink
+                self.zero_[layer] += np.floor(ahead) / self._rate[layer]
+        kernel.learn(user, item, beta, seconds, self._rate, self.counts_, self.totals_, self.zero_, self.member_, self.people_,
+                     self.vectors_, self.profiles_, self.item_vectors_, self._lengths, self.leaf_, self.parent_, self._watch)
+        return self
+
+    def trend(self, at=None) -> tuple[np.ndarray, np.ndarray]:
+        """The faded counts behind the shop-wide layers: overall (m,), and by stratum (S, m), in units of beta."""
+        at = self._moment(at)
+        fade = 2.0 ** ((self.zero_ - max(at, self.clock_)) * self._rate[:2]) if self.clock_ > -np.inf else np.ones(2)
+        return self.counts_[0] * fade[0], self.counts_[1:] * fade[1]
+
+    def evidence(self, user: str, at=None) -> dict[str, float]:
+        """Summed faded beta behind the user's own layers; the factor on his half-lives (pace); alarms, and when the last was."""
+        u, at = self._user(user), self._moment(at)
+        person = np.zeros(kernel.FIELDS) if u < 0 else self.people_[u]
+        pace = person[kernel.PACE] if u >= 0 else 1.0
+        ago = max(at - person[kernel.CLOCK], 0.0) / pace if person[kernel.CLOCK] > -np.inf and u >= 0 else 0.0
+        fade = 2.0 ** (-ago * self._rate)
+        return {"domain": person[kernel.MASS_DOMAIN] * 2.0 ** -person[kernel.EXPONENT] * fade[kernel.DOMAIN],
+                "long": person[kernel.MASS_LONG] * fade[kernel.LONG], "short": person[kernel.MASS_SHORT] * fade[kernel.SHORT],
+                "pace": pace, "alarms": int(person[kernel.ALARMS]),
+                "alarmed": pd.to_datetime(person[kernel.ALARMED] or None, unit="s")}
+
+    def layers(self, user: str, at=None) -> pd.DataFrame:
+        """What each layer says of each item at a moment (a time, or unix seconds; None: the latest event): items x layers."""
+        u, at, m = self._user(user), self._moment(at), len(self.items_)
+        member = self.member_[u] if u >= 0 else np.zeros(len(self.strata_))
+        wanted, taste = np.zeros((2, self.item_vectors_.shape[1])), np.zeros(len(self.parent_))
+        if u >= 0:
+            kernel.interest(u, at, self._rate, float(self.regression), self.people_, self.vectors_, self.profiles_, self.parent_,
+                            self._levels, wanted, taste)
+        shares = {"overall": _share(self.counts_[0], self.totals_[0]),
+                  "stratum": _share(member @ self.counts_[1:], member @ self.totals_[1:]),
+                  "domain": np.append(taste, 0.0)[self.leaf_] if len(taste) else np.zeros(m),  # -1, no category, is the last
+                  "long": self.item_vectors_ @ wanted[0], "short": self.item_vectors_ @ wanted[1]}
+        return pd.DataFrame({layer: shares[layer] for layer in self.active}, index=self.items_.rename(ITEM))
+
+    def scores(self, user: str, at=None, weights: Mapping[str, float] | None = None) -> np.ndarray:
+        """``sum_l weights_l layer_l`` for every item, (m,) float32; layers not named weigh 0, None means `ASKED`."""
+        out = np.empty(len(self.items_), np.float32)
+        kernel.score(*self._question(user, at, weights), out)
+        return out
+
+    def top(self, user: str, k: int, at=None, *, exclude=None, weights: Mapping[str, float] | None = None):
+        """The k best items, best first: positions in ``items_`` and scores, both (min(k, m),), -1 and -inf where there are fewer.
+
+        exclude : integer positions in ``items_`` to leave out. Equal scores are ordered by item id. ValueError for k below 1.
+        """
+        self._check_fitted()
+        if k < 1:
+            raise ValueError(f"k={k}: ask for at least one item")
+        hidden = NONE if exclude is None else np.ascontiguousarray(exclude, np.int64)
+        columns, values = kernel.top(*self._question(user, at, weights), self._scores, hidden, min(int(k), len(self.items_)))
+        if not len(columns):
+            raise ValueError(f"exclude: give positions in items_, from 0 to {len(self.items_) - 1}")
+        return columns, values
+
+    def recommend(self, user: str, k: int, at=None, *, exclude=(), weights: Mapping[str, float] | None = None) -> pd.DataFrame:
+        """The list a person reads: ``item_id, score, rank`` and what each layer adds to the score. exclude : item ids."""
+        hidden = encode(list(exclude), self.items_) if len(exclude) else np.empty(0, np.int64)
+        columns, values = self.top(user, k, at, exclude=hidden[hidden >= 0], weights=weights)
+        columns, values = columns[columns >= 0], values[columns >= 0]
+        weigh = dict(zip(LAYERS, self._weigh(weights), strict=True))
+        parts = self.layers(user, at).iloc[columns].mul({layer: weigh[layer] for layer in self.active}).reset_index()
+        parts.insert(1, "score", values)
+        parts.insert(2, "rank", np.arange(1, len(parts) + 1))
+        return parts
+
+    def _question(self, user: str, at, weights) -> tuple:
+        """What the kernel is asked with."""
+        return (self._user(user), self._moment(at), self._rate, float(self.regression), self._weigh(weights), self.counts_,
+                self.totals_, self.member_, self.people_, self.vectors_, self.profiles_, self._across, self.leaf_, self.parent_,
+                self._levels)
+
+    def _user(self, user: str) -> int:
+        self._check_fitted()
+        return self._number.get(user if isinstance(user, str) else coerce_ids(pd.Series([user]))[0], -1)
+
+    def _moment(self, at) -> float:
+        self._check_fitted()
+        seconds = self.clock_ if at is None else float(at) if isinstance(at, (int, float)) else moment(at).timestamp()
+        if np.isnan(seconds):
+            raise ValueError(f"at={at!r}: give a time, or unix seconds")
+        return seconds
+
+    def _weigh(self, weights: Mapping[str, float] | None) -> np.ndarray:
+        if weights is None:
+            return self._asked
+        for layer, weight in weights.items():
+            if layer not in self.active or not np.isfinite(weight):
+                raise ValueError(f"weights: {layer!r} with {weight!r}; give finite numbers to layers this state has: "
+                                 f"{', '.join(self.active)}")
+        return np.array([float(weights.get(layer, 0.0)) for layer in LAYERS])
+
+    def _refuse(self, user, item, beta, seconds, users: int) -> float:
+        """The latest time of events that weigh something; ValueError for the first that cannot be learned."""
+        place, latest = kernel.faulty(user, item, beta, seconds, users, len(self.items_), time.time() + DAY)
+        if place >= 0:
+            raise ValueError(f"event {place} cannot be learned: user {user[place]}, item {item[place]}, beta {beta[place]}, "
+                             f"seconds {seconds[place]}.\nTo mend it: give user numbers from numbers(), items from 0 to "
+                             f"{len(self.items_) - 1}, a finite beta from 0 on, and a time that is not in the future")
+        return latest
+
+    def _room_for(self, users: int) -> None:
+        have = len(self.people_)
+        if users > have:
+            for name in PER_USER:
+                array = getattr(self, name)
+                larger = np.zeros((max(users, 2 * have), *array.shape[1:]))
+                larger[:have] = array
+                setattr(self, name, larger)
+            self.people_[have:, kernel.CLOCK], self.people_[have:, kernel.PACE] = -np.inf, 1.0
+
+    def _prepare(self) -> None:
+        """What follows from settings and catalogue."""
+        days = HALF_LIVES | dict(self.half_lives or {})
+        self._rate = np.array([0.0 if days[layer] is None else 1 / (DAY * days[layer]) for layer in LAYERS])
+        self._asked = np.array([ASKED[layer] for layer in LAYERS])
+        drift = drift_settings(self.drift)
+        self._watch = np.zeros(6) if drift is None else np.array([LAYERS.index(drift["layer"]), *[float(drift[name]) for name in (
+            "delta", "threshold", "warmup", "factor", "recovery")]])
+        self._lengths, self._levels = np.linalg.norm(self.item_vectors_, axis=1), depth_of(self.parent_)
+        self._across = np.ascontiguousarray(self.item_vectors_.T, dtype=np.float32)
+        self._scores = np.empty(len(self.items_), np.float32)
+
+    def _kept(self) -> dict[str, Any]:
+        own = {name: getattr(self, name)[:len(self._number)] for name in PER_USER}  # without the room for users to come
+        return super()._kept() | own | {"users_": pd.Index(list(self._number), dtype="str")}
+
+    def _take(self, kept: dict[str, Any]) -> None:
+        self._number = {name: number for number, name in enumerate(kept.pop("users_"))}
+        super()._take(kept)
+        self._prepare()
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "items_"):
+            raise NotFittedError("this InterestState has no catalogue yet; call start(items) first")
+
+
+def _share(counts: np.ndarray, total: float) -> np.ndarray:
+    return counts / total if total > 0 else np.zeros(len(counts))
