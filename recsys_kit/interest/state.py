@@ -90,7 +90,7 @@ class InterestState(Stored):
         users, self.strata_, member = as_membership(membership)
         m, strata = len(items), len(self.strata_)
         self.counts_, self.totals_ = np.zeros((1 + strata, m)), np.zeros(1 + strata)
-        self.zero_, self.clock_ = np.zeros(2), -np.inf  # an event of the moment ``zero_`` counts beta in the shop-wide layers
+        self.zero_, self.clock_ = np.full(2, -np.inf), -np.inf  # an event at ``zero_`` counts beta in the shop-wide layers
         self._number: dict[str, int] = {}
         self.people_, self.vectors_ = np.zeros((0, kernel.FIELDS)), np.zeros((0, 2, self.item_vectors_.shape[1]))
         self.member_, self.profiles_ = np.zeros((0, strata)), np.zeros((0, len(self.categories_)))
@@ -130,8 +130,10 @@ class InterestState(Stored):
             raise ValueError(f"update: {len(missing)} items are not in the catalogue, such as {missing[0]!r}.\nTo mend it: leave "
                              f"their events out, or start a new state with all items")
         seconds = events[TIME].to_numpy().astype("datetime64[s]").astype(np.float64)
-        self._refuse(np.zeros(len(item), np.int64), item, beta, seconds, 1)
         codes, names = pd.factorize(events[USER])
+        wrong, _ = kernel.faulty(codes, item, beta, seconds, len(names), len(self.items_), time.time() + DAY)
+        if wrong >= 0:
+            self._refuse(codes, item, beta, seconds, wrong)
         return self.learn(self.numbers(names, new=True)[codes], item, beta, seconds)
 
     def learn(self, user, item, beta, seconds) -> Self:
@@ -144,20 +146,12 @@ class InterestState(Stored):
         beta, seconds = np.ascontiguousarray(beta, np.float64), np.ascontiguousarray(seconds, np.float64)
         if not user.shape == item.shape == beta.shape == seconds.shape == (len(user),):
             raise ValueError("learn: user, item, beta and seconds must be arrays of one length")
-        latest = self._refuse(user, item, beta, seconds, len(self._number))
-        if latest == -np.inf:
-            return self
-        if self.clock_ == -np.inf:
-            self.zero_[:] = latest
-        self.clock_ = max(self.clock_, latest)
-        for layer, rows in ((0, slice(0, 1)), (1, slice(1, None))):
-            if (ahead := (self.clock_ - self.zero_[layer]) * self._rate[layer]) > kernel.FAR:
-                shrink = 2.0 ** -np.floor(ahead)  # a whole power of two: nothing is rounded
-                self.counts_[rows] *= shrink
-                self.totals_[rows] *= shrink
-                self.zero_[layer] += np.floor(ahead) / self._rate[layer]
-        kernel.learn(user, item, beta, seconds, self._rate, self.counts_, self.totals_, self.zero_, self.member_, self.people_,
-                     self.vectors_, self.profiles_, self.item_vectors_, self._lengths, self.leaf_, self.parent_, self._watch)
+        wrong, clock = kernel.learn(user, item, beta, seconds, len(self._number), time.time() + DAY, self._rate, self.counts_,
+                                    self.totals_, self.zero_, self.member_, self.people_, self.vectors_, self.profiles_,
+                                    self.item_vectors_, self._lengths, self.leaf_, self.parent_, self._watch)
+        if wrong >= 0:
+            self._refuse(user, item, beta, seconds, wrong)
+        self.clock_ = max(self.clock_, clock)
         return self
 
     def trend(self, at=None) -> tuple[np.ndarray, np.ndarray]:
@@ -249,14 +243,10 @@ class InterestState(Stored):
                                  f"{', '.join(self.active)}")
         return np.array([float(weights.get(layer, 0.0)) for layer in LAYERS])
 
-    def _refuse(self, user, item, beta, seconds, users: int) -> float:
-        """The latest time of events that weigh something; ValueError for the first that cannot be learned."""
-        place, latest = kernel.faulty(user, item, beta, seconds, users, len(self.items_), time.time() + DAY)
-        if place >= 0:
-            raise ValueError(f"event {place} cannot be learned: user {user[place]}, item {item[place]}, beta {beta[place]}, "
-                             f"seconds {seconds[place]}.\nTo mend it: give user numbers from numbers(), items from 0 to "
-                             f"{len(self.items_) - 1}, a finite beta from 0 on, and a time that is not in the future")
-        return latest
+    def _refuse(self, user, item, beta, seconds, place: int) -> None:
+        raise ValueError(f"event {place} cannot be learned: user {user[place]}, item {item[place]}, beta {beta[place]}, seconds "
+                         f"{seconds[place]}.\nTo mend it: give user numbers from numbers(), items from 0 to {len(self.items_) - 1}"
+                         f", a finite beta from 0 on, and a time that is not in the future")
 
     def _room_for(self, users: int) -> None:
         have = len(self.people_)

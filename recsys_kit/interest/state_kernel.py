@@ -17,7 +17,6 @@ OVERALL, STRATUM, DOMAIN, LONG, SHORT = range(5)  # the layers, in the order of 
 CLOCK, PACE, EXPONENT, MASS_LONG, MASS_SHORT, MASS_DOMAIN, SEEN, _, __, ALARMS, ALARMED = range(11)
 FIELDS = 11
 FAR = 500.0  # half-lives a scale may move before it is brought back: 2^1024 would overflow
-BLOCK = 2048  # items at once: their sums stay in the first-level cache
 STEP = 32  # scores looked over at once, for one that is good enough
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; infinity and NaN stay what they are
 
@@ -35,13 +34,26 @@ def faulty(user, item, beta, seconds, n, m, latest):  # pragma: no cover - compi
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
-def learn(user, item, beta, seconds, rate, counts, totals, zero, member, people, vectors, profiles, items, lengths, leaf, parent,
-          watch):  # pragma: no cover - compiled
-    """Events, one after the other, into all layers. See `InterestState` for the formulas and the arrays.
+def learn(user, item, beta, seconds, known, latest, rate, counts, totals, zero, member, people, vectors, profiles, items, lengths,
+          leaf, parent, watch):  # pragma: no cover - compiled
+    """Events, one after the other, into all layers; nothing, where `faulty` finds one. Returns what that returns.
 
-    rate : half-lives per second, by layer. zero : the moment at which an event counts beta, for the two shop-wide layers.
-    watch : layer watched (0: none), delta, threshold, warmup, factor, recovery.
+    known : number of users. latest : no event may be later. rate : half-lives per second, by layer. zero : the moment at which an
+    event counts beta, for the two shop-wide layers. watch : layer watched (0: none), delta, threshold, warmup, factor, recovery.
     """
+    wrong, clock = faulty(user, item, beta, seconds, known, counts.shape[1], latest)
+    if wrong >= 0 or clock == -np.inf:
+        return wrong, clock
+    for layer in range(2):
+        ahead = np.floor((clock - zero[layer]) * rate[layer])
+        if zero[layer] == -np.inf:
+            zero[layer] = clock
+        elif ahead > FAR:
+            zero[layer] += ahead / rate[layer]
+            for row in range(layer, 1 if layer == OVERALL else len(counts)):
+                totals[row] *= np.exp2(-ahead)  # a whole power of two: nothing is rounded
+                for i in range(counts.shape[1]):
+                    counts[row, i] *= np.exp2(-ahead)
     strata, d, categories = member.shape[1], items.shape[1], len(parent)
     watched = np.int64(watch[0])
     last, overall, stratum = np.nan, 0.0, 0.0
@@ -74,7 +86,7 @@ def learn(user, item, beta, seconds, rate, counts, totals, zero, member, people,
             person[EXPONENT] += age * rate[DOMAIN]
             keep_long, keep_short = np.exp2(-age * rate[LONG]), np.exp2(-age * rate[SHORT])
             if person[EXPONENT] > FAR:
-                shrink = 2.0 ** -np.floor(person[EXPONENT])  # a whole power of two: nothing is rounded
+                shrink = np.exp2(-np.floor(person[EXPONENT]))
                 person[EXPONENT] -= np.floor(person[EXPONENT])
                 person[MASS_DOMAIN] *= shrink
                 for category in range(categories):
@@ -83,13 +95,13 @@ def learn(user, item, beta, seconds, rate, counts, totals, zero, member, people,
             b_long, b_short = b * np.exp2(age * rate[LONG]), b * np.exp2(age * rate[SHORT])
             b_domain = b * np.exp2(age * rate[DOMAIN])
 
-        surprise, known = 0.0, False
+        surprise, surprised = 0.0, False
         if categories > 0 and leaf[i] >= 0:
             if person[EXPONENT] != 0.0:
                 b_domain *= np.exp2(person[EXPONENT])
             category = leaf[i]
             if watched == DOMAIN and person[MASS_DOMAIN] > 0.0:
-                surprise, known = 1.0 - profiles[u, category] / person[MASS_DOMAIN], True
+                surprise, surprised = 1.0 - profiles[u, category] / person[MASS_DOMAIN], True
             while category >= 0:
                 profiles[u, category] += b_domain
                 category = parent[category]
@@ -103,23 +115,25 @@ def learn(user, item, beta, seconds, rate, counts, totals, zero, member, people,
                     dot += own[j] * z[j]
                     square += own[j] * own[j]
                 if square > 0.0:
-                    surprise, known = 1.0 - dot / (np.sqrt(square) * lengths[i]), True
+                    surprise, surprised = 1.0 - dot / (np.sqrt(square) * lengths[i]), True
             for j in range(d):
                 long[j] = long[j] * keep_long + b_long * z[j]
                 short[j] = short[j] * keep_short + b_short * z[j]
             person[MASS_LONG] = person[MASS_LONG] * keep_long + b_long
             person[MASS_SHORT] = person[MASS_SHORT] * keep_short + b_short
         elif d > 0 and age > 0.0:
-            vectors[u, 0] *= keep_long
-            vectors[u, 1] *= keep_short
+            for j in range(d):
+                vectors[u, 0, j] *= keep_long
+                vectors[u, 1, j] *= keep_short
             person[MASS_LONG] *= keep_long
             person[MASS_SHORT] *= keep_short
-        if known and not late:
+        if surprised and not late:
             person[PACE] += (1.0 - person[PACE]) / watch[5]
             if step(person[SEEN:SEEN + 3], surprise, watch[1], watch[2], watch[3]):
                 person[PACE] = watch[4]
                 person[ALARMS] += 1.0
                 person[ALARMED] = t
+    return wrong, clock
 
 
 @njit(cache=True, error_model="numpy")
@@ -145,17 +159,21 @@ def interest(u, at, rate, kappa, people, vectors, profiles, parent, levels, want
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")
-def _add(total, factor, lines, start):  # pragma: no cover - compiled
-    """``total[i] += sum_r factor[r] lines[r, start + i]``, four rows at a time: so often less are the sums fetched and put back."""
-    rows, n = len(factor), len(total)
-    for r in range(0, rows - 3, 4):
-        a, b, c, d = factor[r], factor[r + 1], factor[r + 2], factor[r + 3]
-        x, y = lines[r, start:start + n], lines[r + 1, start:start + n]
-        z, w = lines[r + 2, start:start + n], lines[r + 3, start:start + n]
+def _add(total, factor, lines):  # pragma: no cover - compiled
+    """``total[i] += sum_r factor[r] lines[r, i]``, four rows at a time: so often less are the sums fetched and put back."""
+    rows, used = np.empty(len(factor), np.int64), 0
+    for r in range(len(factor)):
+        if factor[r] != 0:
+            rows[used] = r
+            used += 1
+    n = len(total)
+    for r in range(0, used - 3, 4):
+        a, b, c, d = factor[rows[r]], factor[rows[r + 1]], factor[rows[r + 2]], factor[rows[r + 3]]
+        x, y, z, w = lines[rows[r]], lines[rows[r + 1]], lines[rows[r + 2]], lines[rows[r + 3]]
         for i in range(n):
             total[i] += (a * x[i] + b * y[i]) + (c * z[i] + d * w[i])
-    for r in range(rows - rows % 4, rows):
-        a, x = factor[r], lines[r, start:start + n]
+    for r in range(used - used % 4, used):
+        a, x = factor[rows[r]], lines[rows[r]]
         for i in range(n):
             total[i] += a * x[i]
 
@@ -180,20 +198,18 @@ def score(u, at, rate, kappa, weights, counts, totals, member, people, vectors, 
         for s in range(strata):
             if total > 0.0:
                 factor[1 + s] = weights[STRATUM] * member[u, s] / total
-    for start in range(0, m, BLOCK):
-        n = min(BLOCK, m - start)
-        shop, own = np.zeros(n), np.zeros(n, np.float32)
-        _add(shop, factor, counts, start)
-        _add(own, wish, across, start)
-        for i in range(n):
-            out[start + i] = np.float32(shop[i]) + own[i]
+    shop = np.zeros(m)
+    _add(shop, factor, counts)
+    for i in range(m):
+        out[i] = shop[i]
+    _add(out, wish, across)
     if u >= 0 and len(parent) > 0 and weights[DOMAIN] != 0.0:
         for i in range(m):
             if leaf[i] >= 0:
                 out[i] += np.float32(weights[DOMAIN] * taste[leaf[i]])
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"nnan", "nsz"})
 def best(scores, hidden, k):  # pragma: no cover - compiled
     """Columns and values of the k best, best first, of equals the lower column; -1 and -inf where there are fewer. What is hidden
     is overwritten: these scores are nobody else's, which spares the mask that `models.best.choose` needs.

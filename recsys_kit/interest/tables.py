@@ -41,9 +41,9 @@ def depth_of(parent: np.ndarray) -> int:
 
 
 def as_vectors(vectors, items: pd.DataFrame) -> np.ndarray:
-    """Item vectors (m, d), float64, in the order of the items; items a DataFrame does not name have zeros. None: d = 0."""
+    """Item vectors (m, d), float32, in the order of the items; items a DataFrame does not name have zeros. None: d = 0."""
     if vectors is None:
-        return np.zeros((len(items), 0))
+        return np.zeros((len(items), 0), np.float32)
     if isinstance(vectors, pd.DataFrame):
         place = encode(vectors.index, pd.Index(items[ITEM]))
         if (place < 0).any() or len(np.unique(place)) < len(place):
@@ -53,7 +53,7 @@ def as_vectors(vectors, items: pd.DataFrame) -> np.ndarray:
             raise ValueError(f"vectors: {wrong[0]!r} is {what}; give one row per item, by its id")
         given, vectors = vectors.to_numpy(dtype=float), np.zeros((len(items), vectors.shape[1]))
         vectors[place] = given
-    vectors = np.array(vectors, dtype=np.float64, order="C")
+    vectors = np.array(vectors, dtype=np.float32, order="C")
     if vectors.ndim != 2 or len(vectors) != len(items):
         raise ValueError(f"vectors: shape {vectors.shape} for {len(items):,} items; give one row per item, in the order of the "
                          f"sorted ids")

@@ -6,7 +6,7 @@ import pandas as pd
 from recsys_kit.interest.state import HALF_LIVES
 
 DAY = 86_400.0
-VECTORS = np.round(np.random.default_rng(7).normal(size=(6, 3)), 2)
+VECTORS = np.random.default_rng(7).normal(size=(6, 3)).astype(np.float32).astype(float)
 ITEMS = pd.DataFrame({"item_id": ["i3", "i1", "i0", "i4", "i2", "i5"],
                       "category": ["toys/soft/bears", "books", "books/crime", None, "toys/soft", "toys"]})
 MEMBERSHIP = pd.DataFrame({"gifts": [1.0, 0.3, 0.0], "trade": [0.0, 0.7, 1.0]}, index=["u0", "u1", "u2"])
