@@ -16,6 +16,7 @@ MODELS = {
     "GMF": "recsys_kit.models.ncf",
     "IALS": "recsys_kit.models.als",
     "InterestState": "recsys_kit.interest.state",
+    "LayeredInterest": "recsys_kit.interest.layered",
     "ItemKNN": "recsys_kit.models.neighbours",
     "KNNRating": "recsys_kit.models.neighbours_rating",
     "MLP": "recsys_kit.models.ncf",

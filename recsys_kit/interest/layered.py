@@ -1,0 +1,170 @@
+"""Layered interest: what a shop, its strata and a user want, weighed by what has worked so far, visit by visit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from recsys_kit.data.interactions import encode
+from recsys_kit.interest.past import DAY, Past, state_of, take_state
+from recsys_kit.interest.tastes import Domain, Missed, Taste, Words
+from recsys_kit.interest.trends import Kindred, Overall, Space, Stratum
+from recsys_kit.models.base import Ranker
+from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, RETURN, TIME, TITLE, USER
+
+LAYERS = ("overall", "stratum", "kindred", "domain", "taste", "missed", "words")
+BEGIN = {"kindred": 1.0, "taste": 0.5, "missed": -0.5, "rising": 0.3, "words": 1.0}  # weights before anything is learned; others .1
+
+
+class LayeredInterest(Ranker):
+    """A ranker that adds up layers of interest, each as of the moment asked, with weights learned online.
+
+    ``score_i = sum_l w_l (x_li - mean of x_l)``, x_l the columns of the layers (`trends`, `tastes`). At every visit, before it is
+    seen, the weights take one Adagrad step (Duchi et al., 2011) up the log-likelihood ``mean over new items of
+    log softmax(score)_i``, the softmax over the items that the user does not own (``repeats=True``: over all).
+
+    layers : which of ``LAYERS`` to use. ``domain`` needs categories and ``words`` titles in ``items``; they are left out without.
+    short_days, long_days, taste_days : half-lives of trends, of popularity, and of a user's history. strata : how many soft strata.
+    refresh_days : what is learned from the whole past (vectors, strata, EASE with its ``l2``) is learned anew so often.
+    burn_in : visits before the first weights are learned. rate : Adagrad's. repeats : whether owned items may be wanted again.
+
+    Learned: ``weights_``, one per name in ``columns_``. Asked for a moment before the last visit, the model lives through the
+    visits before it once more; at the moment of the last visit itself, that visit has been seen. Memory: items^2 and
+    users x items, 4 bytes each. Raises ValueError for settings that cannot be meant.
+    """
+
+    def __init__(self, layers: Sequence[str] = LAYERS, *, short_days: float = 4.0, long_days: float = 60.0,
+                 taste_days: float = 120.0, strata: int = 64, refresh_days: float = 14.0, burn_in: int = 2000, rate: float = 0.07,
+                 repeats: bool = False, l2: float = 200.0):
+        unknown = [layer for layer in layers if layer not in LAYERS]
+        if unknown or not len(layers) or isinstance(layers, str):
+            raise ValueError(f"layers={layers!r}: give a list of some of {', '.join(LAYERS)}")
+        for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days, "strata": strata,
+                            "refresh_days": refresh_days, "rate": rate, "l2": l2}.items():
+            if not 0 < value < np.inf:
+                raise ValueError(f"{name}={value!r}: give a number above zero")
+        if burn_in < 1:
+            raise ValueError(f"burn_in={burn_in!r}: give a number of visits from 1 on")
+        self.layers, self.short_days, self.long_days, self.taste_days = list(layers), short_days, long_days, taste_days
+        self.strata, self.refresh_days, self.burn_in, self.rate = int(strata), refresh_days, int(burn_in), rate
+        self.repeats, self.l2 = repeats, l2
+
+    def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users) -> None:
+        known = pd.DataFrame(index=self.items_) if items is None else items.set_index(ITEM).reindex(self.items_)
+        self.texts_ = {name: pd.Index(known[name].fillna("").astype("str")) for name in (CATEGORY, TITLE) if name in known}
+        self._begin()
+        self._add(events)
+        if not self._learned:  # a log of fewer days than that
+            self._refresh(self._past.latest)
+
+    def _begin(self) -> None:
+        """Empty layers, over the catalogue and its texts."""
+        m, short, texts = len(self.items_), self.short_days, {name: text.to_series() for name, text in self.texts_.items()}
+        self._number, self._past, self._space = {}, Past(), Space(len(self.items_))
+        self._fresh, self._asked, self._learned = -np.inf, None, False
+        makers = {"overall": lambda: Overall(m, short_days=short, long_days=self.long_days),
+                  "stratum": lambda: Stratum(self._space, strata=self.strata, days=short),
+                  "kindred": lambda: Kindred(self._space, days=short),
+                  "domain": lambda: Domain(texts[CATEGORY], days=self.taste_days),
+                  "taste": lambda: Taste(m, days=self.taste_days, l2=self.l2),
+                  "missed": lambda: Missed(m, days=short),
+                  "words": lambda: Words(texts[TITLE])}
+        needs = {"domain": CATEGORY, "words": TITLE}
+        self._layers = {name: makers[name]() for name in self.layers if needs.get(name, CATEGORY) in texts or name not in needs}
+        self.columns_ = [column for layer in self._layers.values() for column in layer.names]
+        self.weights_ = np.array([BEGIN.get(column, 0.1) for column in self.columns_])
+        self.squares_ = np.full(len(self.columns_), 1e-3)
+
+    def _add(self, events: pd.DataFrame) -> None:
+        for visit in _visits(events, self.items_):
+            self._live(*visit)
+
+    def _live(self, user: str, items: np.ndarray, now: float) -> None:
+        """One visit: learn the weights from it, then see it."""
+        now = max(now, self._past.latest)  # what comes late is seen when it comes
+        number = self._number.setdefault(user, len(self._number))
+        if self._fresh == -np.inf:
+            self._fresh = now
+        if now >= self._fresh + DAY * self.refresh_days:
+            self._refresh(now)
+        if self._past.visits >= self.burn_in:
+            x, free = self._look(number, now)
+            new = np.unique(items)
+            new = new[free[new]]
+            if len(new):
+                score = x @ self.weights_
+                chance = np.exp(score - score[free].max()) * free
+                slope = x[new].mean(axis=0) - chance @ x / chance.sum()
+                self.squares_ = self.squares_ + slope ** 2
+                self.weights_ = self.weights_ + self.rate * slope / np.sqrt(self.squares_)
+        self._space.see(self._past, number, items, now)
+        for layer in self._layers.values():
+            layer.see(self._past, number, items, now)
+        self._past.add(number, items, now)
+        self._asked = None
+
+    def _refresh(self, now: float) -> None:
+        """Learn anew what is learned from the whole past. Only visits bring this about: to ask changes nothing."""
+        self._fresh, self._asked, self._learned = now, None, True
+        for part in (self._space, *self._layers.values()):
+            part.refresh(self._past, now)
+
+    def _look(self, number: int, now: float) -> tuple[np.ndarray, np.ndarray]:
+        """The columns (items, columns), each with mean 0 over what may be wanted, and which items that is."""
+        if self._asked is not None and self._asked[0] == (number, now):
+            return self._asked[1]
+        free = np.ones(len(self.items_), dtype=bool)
+        if not self.repeats:
+            free[self._past.history(number)[0]] = False
+        x = np.column_stack([column for layer in self._layers.values() for column in layer.say(self._past, number, now)])
+        x -= x[free].mean(axis=0) if free.any() else 0
+        self._asked = (number, now), (x, free)
+        return x, free
+
+    def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
+        if at is not None and at.timestamp() < self._past.latest:
+            return self._until(at.timestamp())._score(users, None)
+        now = self._past.latest if at is None else at.timestamp()
+        return np.array([self._look(self._number.get(user, len(self._number)), now)[0] @ self.weights_
+                         for user in users]).reshape(len(users), len(self.items_))
+
+    def _until(self, moment: float) -> LayeredInterest:
+        """The model as it was before a moment."""
+        earlier = type(self)(**self.settings())
+        earlier.items_, earlier.texts_ = self.items_, self.texts_
+        earlier._begin()
+        ids = list(self._number)
+        for visit in range(self._past.since(moment)):
+            earlier._live(ids[self._past.user[visit]], self._past.items_of(visit), self._past.time[visit])
+        return earlier
+
+    def _kept(self) -> dict:
+        return super()._kept() | {"users": list(self._number), "past": self._past.kept(), "fresh": float(self._fresh),
+                                  "space": state_of(self._space),
+                                  "state": {name: state_of(layer) for name, layer in self._layers.items()}}
+
+    def _take(self, kept: dict) -> None:
+        own = {name: kept.pop(name) for name in ("users", "past", "fresh", "space", "state")}
+        self.items_, self.texts_ = kept["items_"], kept["texts_"]
+        self._begin()
+        super()._take(kept)
+        self._number = {user: number for number, user in enumerate(own["users"])}
+        self._past, self._fresh = Past.put_together(own["past"]), own["fresh"]
+        take_state(self._space, own["space"])
+        for name, layer in self._layers.items():
+            take_state(layer, own["state"][name])
+
+
+def _visits(events: pd.DataFrame, catalogue: pd.Index) -> Iterator[tuple[str, np.ndarray, float]]:
+    """(user id, numbers of the items, time in seconds) of each visit, in order of time and then of user; returns are none."""
+    events = events[events[BEHAVIOUR] != RETURN]
+    seconds = events[TIME].to_numpy().astype("datetime64[s]").astype(float)
+    users, user = np.unique(events[USER].to_numpy(dtype=object), return_inverse=True)
+    item = encode(events[ITEM], catalogue)
+    order = np.lexsort((item, user, seconds))
+    seconds, user, item = seconds[order], user[order], item[order]
+    starts = np.flatnonzero(np.append(True, (np.diff(seconds) != 0) | (np.diff(user) != 0))) if len(item) else []
+    for start, end in zip(starts, [*starts[1:], len(item)], strict=True):
+        yield users[user[start]], item[start:end], seconds[start]

@@ -1,0 +1,123 @@
+"""What the user wants, in layers: by what goes with their history, by category, by the words of titles, by chances not taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import linalg, sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from recsys_kit.interest.past import DAY, Fading, Past, Rows
+
+
+class Taste:
+    """What goes with what the user touched: EASE (Steck, 2019) on a matrix that fades, and a history that fades.
+
+    ``x B`` with ``x_i = 2^(-age_i / h)``, and B learned from all users' such rows, whenever the layer is refreshed.
+    """
+
+    names = ("taste",)
+
+    def __init__(self, n_items: int, *, days: float, l2: float):
+        self.n_items, self.days, self.l2 = n_items, days, l2
+        self.weights = np.zeros((n_items, n_items), np.float32)
+
+    def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
+        pass
+
+    def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
+        items, times = past.history(user)
+        x = (2 ** ((times - now) / (DAY * self.days))).astype(np.float32)
+        row = sparse.csr_array((x, items, [0, len(items)]), shape=(1, self.n_items))
+        return [np.log(np.maximum((row @ self.weights)[0], 0) + 0.01)]
+
+    def refresh(self, past: Past, now: float) -> None:
+        rows = past.matrix(self.n_items, now=now, half_life_days=self.days)
+        self.weights = (rows.T @ rows).toarray()
+        self.weights[np.diag_indices_from(self.weights)] += np.float32(self.l2)
+        self.weights = linalg.inv(self.weights, assume_a="pos", overwrite_a=True, check_finite=False).T  # row by row in memory
+        self.weights /= -np.diag(self.weights).copy()
+        np.fill_diagonal(self.weights, 0)
+
+
+class Missed:
+    """Chances not taken: how much of the shop's trend an item had at the user's earlier visits, summed up.
+
+    Whoever was there while everybody bought it, and did not, will hardly begin now. Memory: users x items x 4 bytes.
+    """
+
+    names = ("missed",)
+
+    def __init__(self, n_items: int, *, days: float):
+        self.trend, self.chances = Fading(n_items, days), Rows(n_items)
+
+    def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
+        trend = self.trend.at(now)
+        mine = self.chances.of(user)
+        mine += trend / max(trend.sum(), 1e-12)
+        self.trend.add(items, now)
+
+    def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
+        return [np.log(self.chances.of(user) + 0.003)]
+
+    def refresh(self, past: Past, now: float) -> None:
+        pass
+
+
+class Domain:
+    """How much of the user's fading interest lies in the item's category, at every depth of its path, finer ones counting as much.
+
+    ``log((n_c + a f_c) / (n + a))`` per depth, with n_c the user's faded events in category c, f_c the category's share of the
+    catalogue, and a = 1: without events of one's own every category has the share it has in the shop.
+    """
+
+    names = ("domain",)
+
+    def __init__(self, paths: pd.Series, *, days: float):
+        parts = paths.fillna("").astype("str").str.split("/")
+        depths = range(1, int(parts.str.len().max()) + 1)
+        self.levels = [pd.factorize(parts.str[:depth].str.join("/"))[0] for depth in depths]
+        self.usual = [np.bincount(codes) / len(codes) for codes in self.levels]
+        self.profiles = [Fading((64, len(usual)), days) for usual in self.usual]
+
+    def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
+        for profile, codes in zip(self.profiles, self.levels, strict=True):
+            profile.reach(user)
+            profile.add((user, codes[items]), now)
+
+    def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
+        total = np.zeros(len(self.levels[0]))
+        for profile, codes, usual in zip(self.profiles, self.levels, self.usual, strict=True):
+            counts = profile.at(now, user)
+            total += np.log((counts + usual) / (counts.sum() + 1))[codes]
+        return [total]
+
+    def refresh(self, past: Past, now: float) -> None:
+        pass
+
+
+class Words:
+    """How near an item's title is to the titles of what the user touched: the cosine of their tf-idf vectors."""
+
+    names = ("words",)
+
+    def __init__(self, titles: pd.Series):
+        words = TfidfVectorizer(token_pattern=r"[^\W\d_]{3,}")
+        try:
+            self.table = sparse.csr_array(words.fit_transform(titles.fillna("").astype(str)), dtype=np.float32)
+        except ValueError:  # no title has a word
+            self.table = sparse.csr_array((len(titles), 1), dtype=np.float32)
+        self.profiles = Rows(self.table.shape[1])
+
+    def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
+        mine = self.profiles.of(user)
+        for item in past.new_to(user, items):
+            span = slice(self.table.indptr[item], self.table.indptr[item + 1])
+            mine[self.table.indices[span]] += self.table.data[span]
+
+    def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
+        mine = self.profiles.of(user)
+        return [self.table @ (mine / max(np.linalg.norm(mine), 1e-12))]
+
+    def refresh(self, past: Past, now: float) -> None:
+        pass
