@@ -50,7 +50,7 @@ def log(n: int, users: int, items: int, lines: int, rng=0):
             np.repeat(when, lines)[:n])
 
 
-def fastest(state: InterestState, events, runs: int = 7) -> float:
+def fastest(state: InterestState, events, runs: int = 20) -> float:
     """Nanoseconds per event, of the fastest run; every run is a later stretch of time than the one before."""
     user, item, beta, seconds = events
     best = np.inf
@@ -63,7 +63,7 @@ def fastest(state: InterestState, events, runs: int = 7) -> float:
 
 
 def updates() -> None:
-    n = 200_000 if SHORT else 1_000_000
+    n = 50_000 if SHORT else 200_000
     print(f"updates, {n:,} events: million events a second (ns per event)")
     for users, items in ((4_000, 4_000), (50_000, 10_000)):
         for lines in (1, 5, 20):

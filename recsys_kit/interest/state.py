@@ -229,7 +229,7 @@ class InterestState(Stored):
 
     def _moment(self, at) -> float:
         self._check_fitted()
-        seconds = self.clock_ if at is None else float(at) if isinstance(at, (int, float)) else moment(at).timestamp()
+        seconds = self.clock_ if at is None else float(at) if isinstance(at, (int, float, np.number)) else moment(at).timestamp()
         if np.isnan(seconds):
             raise ValueError(f"at={at!r}: give a time, or unix seconds")
         return seconds

@@ -103,7 +103,8 @@ def test_asked_for_the_past_it_answers_as_of_the_latest_event():
 
 def test_a_moment_can_be_unix_seconds():
     state = started().update(log())
-    pd.testing.assert_frame_equal(state.layers("u0", NOW.timestamp()), state.layers("u0", NOW))
+    for seconds in (NOW.timestamp(), int(NOW.timestamp()), np.int64(NOW.timestamp()), np.float64(NOW.timestamp())):
+        pd.testing.assert_frame_equal(state.layers("u0", seconds), state.layers("u0", NOW))
     with pytest.raises(ValueError, match="give a time"):
         state.layers("u0", float("nan"))
 
@@ -151,6 +152,14 @@ def test_an_item_without_category_or_vector_is_silent_in_these_layers_alone():
     state = InterestState().start(ITEMS, pd.DataFrame(VECTORS[[0]], index=["i0"])).update(one(item="i4"))
     assert state.layers("u0").loc["i4"].tolist() == [1, 0, 0, 0]
     assert state.evidence("u0")["domain"] == state.evidence("u0")["long"] == 0
+
+
+def test_vectors_fade_also_at_an_event_of_an_item_that_has_none():
+    """Asked at that event's time, the vector layers are as if it had not been."""
+    vectors = np.where(np.arange(6)[:, None] == 4, 0.0, VECTORS)
+    without = InterestState(half_lives={"short": 2}).start(ITEMS, vectors).update(one(time="2024-01-01"))
+    before = without.layers("u0", "2024-01-08")[["long", "short"]]
+    pd.testing.assert_frame_equal(without.update(one(item="i4", time="2024-01-08")).layers("u0")[["long", "short"]], before)
 
 
 def test_the_state_has_only_the_layers_it_was_given():
