@@ -22,6 +22,7 @@ from tests.notebooks import house
 from tests.notebooks.house import NOTEBOOKS, VERDICTS, run
 
 CARDS = find_papers(NOTEBOOKS)
+SHORT = {"ncf_ml1m": {"runs": 1, "epochs": 2}}  # a card's own parameters, where its slice would take half a minute
 README = (NOTEBOOKS.parent / "README.md").read_text(encoding="utf-8")
 PARTS = ("Source", "rotocol", "ispute", "What we learned")
 # A tolerance defines what *reproduced* means, and may be typed.
@@ -114,7 +115,7 @@ def holds_together(card, executed, ledger, claims, dataset):
 
 @each_card
 def test_a_card_runs_by_its_protocol_on_a_slice_of_the_market(card, tmp_path):
-    executed, ledger, claims = run(card.path, tmp_path / "out", dataset="market", max_users=200)
+    executed, ledger, claims = run(card.path, tmp_path / "out", dataset="market", max_users=200, **SHORT.get(card.path.stem, {}))
     holds_together(card, executed, ledger, claims, "market")
 
 
@@ -122,7 +123,7 @@ def test_a_card_runs_by_its_protocol_on_a_slice_of_the_market(card, tmp_path):
 def test_a_card_runs_by_its_protocol_on_a_slice_of_its_own_data(card, tmp_path):
     own = house.parameters(card.path)["dataset"]
     house.needs(own)
-    executed, ledger, claims = run(card.path, tmp_path / "out", max_users=200)
+    executed, ledger, claims = run(card.path, tmp_path / "out", max_users=200, **SHORT.get(card.path.stem, {}))
     holds_together(card, executed, ledger, claims, own)
 
 
