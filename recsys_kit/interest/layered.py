@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -41,12 +42,13 @@ class LayeredInterest(Ranker):
         unknown = [layer for layer in layers if layer not in LAYERS]
         if unknown or not len(layers) or isinstance(layers, str):
             raise ValueError(f"layers={layers!r}: give a list of some of {', '.join(LAYERS)}")
-        for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days, "strata": strata,
+        for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days,
                             "refresh_days": refresh_days, "rate": rate, "l2": l2}.items():
             if not 0 < value < np.inf:
                 raise ValueError(f"{name}={value!r}: give a number above zero")
-        if burn_in < 1:
-            raise ValueError(f"burn_in={burn_in!r}: give a number of visits from 1 on")
+        for name, value in {"strata": strata, "burn_in": burn_in}.items():
+            if not 1 <= value < np.inf or int(value) != value:
+                raise ValueError(f"{name}={value!r}: give a whole number from 1 on")
         self.layers, self.short_days, self.long_days, self.taste_days = list(layers), short_days, long_days, taste_days
         self.strata, self.refresh_days, self.burn_in, self.rate = int(strata), refresh_days, int(burn_in), rate
         self.repeats, self.l2 = repeats, l2
@@ -55,6 +57,9 @@ class LayeredInterest(Ranker):
         known = pd.DataFrame(index=self.items_) if items is None else items.set_index(ITEM).reindex(self.items_)
         self.texts_ = {name: pd.Index(known[name].fillna("").astype("str")) for name in (CATEGORY, TITLE) if name in known}
         self._begin()
+        if not self._layers:
+            raise ValueError(f"layers={self.layers}: there is none of them without categories and titles; give items= with these "
+                             f"columns, or name other layers")
         self._add(events)
         if not self._learned:  # a log of fewer days than that
             self._refresh(self._past.latest)
@@ -138,6 +143,8 @@ class LayeredInterest(Ranker):
         ids = list(self._number)
         for visit in range(self._past.since(moment)):
             earlier._live(ids[self._past.user[visit]], self._past.items_of(visit), self._past.time[visit])
+        if not earlier._learned:  # as when fitted on these visits alone
+            earlier._refresh(earlier._past.latest)
         return earlier
 
     def _kept(self) -> dict:
@@ -165,6 +172,6 @@ def _visits(events: pd.DataFrame, catalogue: pd.Index) -> Iterator[tuple[str, np
     item = encode(events[ITEM], catalogue)
     order = np.lexsort((item, user, seconds))
     seconds, user, item = seconds[order], user[order], item[order]
-    starts = np.flatnonzero(np.append(True, (np.diff(seconds) != 0) | (np.diff(user) != 0))) if len(item) else []
-    for start, end in zip(starts, [*starts[1:], len(item)], strict=True):
+    edges = np.flatnonzero(np.r_[True, (np.diff(seconds) != 0) | (np.diff(user) != 0), True]) if len(item) else []
+    for start, end in pairwise(edges):
         yield users[user[start]], item[start:end], seconds[start]

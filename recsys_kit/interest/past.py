@@ -61,7 +61,7 @@ class Past:
 
     def matrix(self, n_items: int, *, now: float | None = None, half_life_days: float = np.inf) -> sparse.csr_array:
         """Users x items: 1 where touched, or ``2^(-age / half-life)`` with the age of the last touch at ``now``."""
-        parts = [self.history(user) for user in range(len(self.last))]
+        parts = [self.history(user) for user in range(len(self.last))] or [self.history(0)]
         items, times = (np.concatenate(side) for side in zip(*parts, strict=True))
         values = np.ones(len(items)) if now is None else 2 ** ((times - now) / (DAY * half_life_days))
         starts = np.append(0, np.cumsum([len(one) for one, _ in parts]))
@@ -103,7 +103,7 @@ class Fading:
         self.values, self.days, self.zero = np.zeros(shape), days, None
 
     def add(self, place, now: float, amount=1.0) -> None:
-        """Add at an index of the counts; events may come in any order of time. A row that is not there yet is made."""
+        """Add at an index of the counts; events may come in any order of time. Rows must be there (`reach`)."""
         if self.zero is None:
             self.zero = now
         if now - self.zero > 500 * DAY * self.days:  # 2^1024 would overflow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from scipy import linalg, sparse
@@ -35,7 +37,12 @@ class Taste:
         rows = past.matrix(self.n_items, now=now, half_life_days=self.days)
         self.weights = (rows.T @ rows).toarray()
         self.weights[np.diag_indices_from(self.weights)] += np.float32(self.l2)
-        self.weights = linalg.inv(self.weights, assume_a="pos", overwrite_a=True, check_finite=False).T  # row by row in memory
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", linalg.LinAlgWarning)  # no digit of such an inverse is right
+                self.weights = linalg.inv(self.weights, assume_a="pos", overwrite_a=True, check_finite=False).T  # by rows
+        except (linalg.LinAlgError, linalg.LinAlgWarning):
+            raise ValueError(f"l2={self.l2!r} is too small for these events, the matrix cannot be inverted; try 1") from None
         self.weights /= -np.diag(self.weights).copy()
         np.fill_diagonal(self.weights, 0)
 

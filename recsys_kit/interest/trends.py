@@ -53,7 +53,7 @@ class Space:
 
     def refresh(self, past: Past, now: float) -> None:
         matrix = past.matrix(self.n_items)
-        found = right_singular(matrix, self.factors)[0]
+        found = right_singular(matrix.astype(np.float64), self.factors)[0]  # in single, noise would pass for directions
         self.items = np.zeros((self.n_items, self.factors), np.float32)
         self.items[:, :found.shape[1]] = found
         self.users.of(matrix.shape[0])[:] = 0
@@ -63,8 +63,9 @@ class Space:
 class Kindred:
     """What those of like taste want now: every recent visit votes for its items with ``2^(-age / h) exp(sharpness (cos - 1))``.
 
-    cos is between the user's direction in the space and the visitor's, as it was then. Visits older than eight half-lives have less
-    than 1/256 of a vote and are left out, so that the cost is bounded. One's own visits do not vote.
+    cos is between the user's direction in the space and the visitor's, as it was with that visit or, if that was later, at the last
+    refresh, when all directions change. Visits older than eight half-lives have less than 1/256 of a vote and are left out, so that
+    the cost is bounded. One's own visits do not vote.
     """
 
     names = ("kindred",)
@@ -125,7 +126,7 @@ class Stratum:
     def refresh(self, past: Past, now: float) -> None:
         directions = unit(self.space.users.values[:len(past.last)])
         some = directions[np.linalg.norm(directions, axis=1) > 0]
-        if len(some) <= self.strata:
+        if len(np.unique(some, axis=0)) <= self.strata:
             return
         self.centres = unit(KMeans(self.strata, n_init=1, random_state=0).fit(some).cluster_centers_).astype(np.float32)
         self.counts = Fading((self.strata, self.space.n_items), self.days)
