@@ -113,7 +113,8 @@ def test_an_item_twice_in_one_event_counts_twice_and_each_row_gets_its_own_amoun
 def test_rows_that_are_not_there_are_zeros_and_are_made_when_needed():
     counts = Fading((2, 3), 1.0)
     assert counts.at(0.0, 5).tolist() == [0, 0, 0] == counts.at(0.0, 1).tolist() and len(counts.values) == 2
-    counts.add((1, np.array([2])), 0.0)
+    counts.add((slice(None), np.array([2])), 0.0)
+    assert counts.at(0.0, 2).tolist() == [0, 0, 0] != counts.at(0.0, 0).tolist()
     counts.reach(9)
     assert len(counts.values) > 9 and counts.at(0.0, 1).tolist() == [0, 0, 1] and counts.at(0.0, 9).tolist() == [0, 0, 0]
 
