@@ -49,17 +49,8 @@ class Refitted:
         pass
 
 
-class Taught:
+class Taught(Static):
     """A ranker with an ``update``: it learns from each visit as it comes."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def begin(self, visits: Visits, first: int) -> None:
-        _fit(self.model, visits, first)
-
-    def scores(self, visits: Visits, visit: int) -> np.ndarray:
-        return self.model.score([visits.users[visits.user[visit]]], at=_instant(visits, visit))[0]
 
     def learn(self, visits: Visits, visit: int) -> None:
         self.model.update(visits.of(visit))

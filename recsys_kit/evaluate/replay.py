@@ -145,7 +145,7 @@ def _table(rows: list, players: Mapping[str, Player], visits: Visits) -> pd.Data
 
 
 def _about(players, visits: Visits, *numbers) -> dict:
-    total = int(pd.util.hash_pandas_object(visits.events[[USER, TIME]], index=False).sum()) + int(visits.item.sum())
+    total = int(pd.util.hash_pandas_object(visits.events[[USER, TIME]], index=False).sum()) + int(visits.item[visits.wanted].sum())
     return {"players": list(players), "events": total, "numbers": [int(number) for number in numbers]}
 
 

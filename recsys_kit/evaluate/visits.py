@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import encode
+from recsys_kit.evaluate.protocol import _listed
 from recsys_kit.schema import BEHAVIOUR, ITEM, RETURN, TIME, USER, coerce_items, validate_events
 
 
@@ -40,7 +41,7 @@ class Visits:
 
         items : the table of items, which may name more than the events do. wanted : behaviours that a list is judged by, such as
         ``["purchase"]``; None: all. An item named twice in one visit, with the same behaviour, is there once.
-        Raises `SchemaError` for events that break the contract, also where none is left.
+        Raises `SchemaError` for events that break the contract, ValueError for what is no behaviour.
         """
         events = validate_events(events)
         events = events[events[BEHAVIOUR] != RETURN].sort_values(TIME, kind="stable", ignore_index=True)
@@ -53,7 +54,7 @@ class Visits:
         order = np.argsort(visit, kind="stable")
         events, visit = events.iloc[order].reset_index(drop=True), visit[order]
         starts = np.searchsorted(visit, np.arange(visit[-1] + 2 if len(visit) else 1))
-        named = np.ones(len(events), dtype=bool) if wanted is None else events[BEHAVIOUR].isin(wanted).to_numpy()
+        named = np.ones(len(events), dtype=bool) if wanted is None else events[BEHAVIOUR].isin(_listed(wanted, "wanted")).to_numpy()
         table = known.set_index(ITEM).reindex(catalogue).rename_axis(ITEM).reset_index()
         return cls(events, users, catalogue, table, user[order][starts[:-1]], seconds[order][starts[:-1]].astype(float), starts,
                    encode(events[ITEM], catalogue), named)

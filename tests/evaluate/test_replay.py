@@ -135,6 +135,8 @@ def test_a_checkpoint_of_something_else_is_refused(visits, tmp_path):
         with pytest.raises(DataError, match="other players, visits or cuts"):
             replay({"seer": Seer()}, visits, **{"first": 100, "checkpoint": path} | change)
     with pytest.raises(DataError, match="other players"):
+        replay({"seer": Seer()}, Visits.from_events(visits.events, wanted=["purchase"]), first=100, checkpoint=path)
+    with pytest.raises(DataError, match="other players"):
         replay({"other": Seer()}, visits, first=100, checkpoint=path)
     path.write_text("{")
     with pytest.raises(DataError, match="no checkpoint"):

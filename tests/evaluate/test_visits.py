@@ -50,3 +50,6 @@ def test_a_share_is_of_events_and_falls_between_visits():
 def test_a_log_that_breaks_the_contract_is_refused():
     with pytest.raises(SchemaError, match="timestamp"):
         Visits.from_events(LOG.drop(columns="timestamp"))
+    for wanted in (["bought"], "purchase"):
+        with pytest.raises(ValueError, match="wanted: .* is no list of behaviours"):
+            Visits.from_events(LOG, wanted=wanted)
