@@ -56,6 +56,22 @@ class Taught(Static):
         self.model.update(visits.of(visit))
 
 
+class Variant:
+    """One of the ``variants`` of a layered model that another player of the same replay teaches: it costs next to nothing."""
+
+    def __init__(self, player: Taught, name: str):
+        self.player, self.name = player, name
+
+    def begin(self, visits: Visits, first: int) -> None:
+        pass
+
+    def scores(self, visits: Visits, visit: int) -> np.ndarray:
+        return self.player.model.score_variant(self.name, visits.users[visits.user[visit]], at=_instant(visits, visit))
+
+    def learn(self, visits: Visits, visit: int) -> None:
+        pass
+
+
 class FoldedIn:
     """A ranker that scores any history (`score_histories`): items are learned once, the user's history is always today's.
 

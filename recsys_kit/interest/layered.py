@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from recsys_kit.data.interactions import encode
+from recsys_kit.interest.controls import PermutedStrata, RandomStrata
 from recsys_kit.interest.past import DAY, Past, state_of, take_state
 from recsys_kit.interest.tastes import Domain, Missed, Taste, Words
 from recsys_kit.interest.trends import Kindred, Overall, Space, Stratum
+from recsys_kit.interest.weighing import Weighing
 from recsys_kit.models.base import Ranker
-from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, RETURN, TIME, TITLE, USER
+from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, RETURN, TIME, TITLE, USER, moment
 
 LAYERS = ("overall", "stratum", "kindred", "domain", "taste", "missed", "words")
-BEGIN = {"kindred": 1.0, "taste": 0.5, "missed": -0.5, "rising": 0.3, "words": 1.0}  # weights before anything is learned; others .1
+CONTROLS = ("random_strata", "permuted_strata")  # layers that should earn nothing
 
 
 class LayeredInterest(Ranker):
     """A ranker that adds up layers of interest, each as of the moment asked, with weights learned online.
 
     ``score_i = sum_l w_l (x_li - mean of x_l)``, x_l the columns of the layers (`trends`, `tastes`). At every visit, before it is
-    seen, the weights take one Adagrad step (Duchi et al., 2011) up the log-likelihood ``mean over new items of
-    log softmax(score)_i``, the softmax over the items that the user does not own (``repeats=True``: over all).
+    seen, the weights take one step up the log-likelihood ``mean over new items of log softmax(score)_i`` (`Weighing`), the softmax
+    over the items that the user does not own (``repeats=True``: over all).
 
-    layers : which of ``LAYERS`` to use. ``domain`` needs categories and ``words`` titles in ``items``; they are left out without.
+    layers : which of ``LAYERS`` to use, and of ``CONTROLS``. ``domain`` needs categories and ``words`` titles in ``items``; they
+        are left out without. variants : by name, some of these layers; each variant has weights of its own, learned from the same
+        visits (`score_variant`), so that leaving out each layer in turn does not cost a life per layer.
     short_days, long_days, taste_days : half-lives of trends, of popularity, and of a user's history. strata : how many soft strata.
     refresh_days : what is learned from the whole past (vectors, strata, EASE with its ``l2``) is learned anew so often.
     burn_in : visits before the first weights are learned. rate : Adagrad's. repeats : whether owned items may be wanted again.
@@ -38,10 +42,11 @@ class LayeredInterest(Ranker):
 
     def __init__(self, layers: Sequence[str] = LAYERS, *, short_days: float = 4.0, long_days: float = 60.0,
                  taste_days: float = 120.0, strata: int = 64, refresh_days: float = 14.0, burn_in: int = 2000, rate: float = 0.07,
-                 repeats: bool = False, l2: float = 200.0):
-        unknown = [layer for layer in layers if layer not in LAYERS]
-        if unknown or not len(layers) or isinstance(layers, str):
-            raise ValueError(f"layers={layers!r}: give a list of some of {', '.join(LAYERS)}")
+                 repeats: bool = False, l2: float = 200.0, variants: Mapping[str, Sequence[str]] | None = None):
+        for name, some, of in [("layers", layers, LAYERS + CONTROLS), *[(f"variants: {name}", some, layers)
+                                                                        for name, some in (variants or {}).items()]]:
+            if isinstance(some, str) or not len(some) or any(layer not in of for layer in some):
+                raise ValueError(f"{name}={some!r}: give a list of some of {', '.join(of)}")
         for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days,
                             "refresh_days": refresh_days, "rate": rate, "l2": l2}.items():
             if not 0 < value < np.inf:
@@ -51,7 +56,7 @@ class LayeredInterest(Ranker):
                 raise ValueError(f"{name}={value!r}: give a whole number from 1 on")
         self.layers, self.short_days, self.long_days, self.taste_days = list(layers), short_days, long_days, taste_days
         self.strata, self.refresh_days, self.burn_in, self.rate = int(strata), refresh_days, int(burn_in), rate
-        self.repeats, self.l2 = repeats, l2
+        self.repeats, self.l2, self.variants = repeats, l2, variants
 
     def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users) -> None:
         known = pd.DataFrame(index=self.items_) if items is None else items.set_index(ITEM).reindex(self.items_)
@@ -71,6 +76,8 @@ class LayeredInterest(Ranker):
         self._fresh, self._asked, self._learned = -np.inf, None, False
         makers = {"overall": lambda: Overall(m, short_days=short, long_days=self.long_days),
                   "stratum": lambda: Stratum(self._space, strata=self.strata, days=short),
+                  "random_strata": lambda: RandomStrata(self._space, strata=self.strata, days=short),
+                  "permuted_strata": lambda: PermutedStrata(self._space, strata=self.strata, days=short),
                   "kindred": lambda: Kindred(self._space, days=short),
                   "domain": lambda: Domain(texts[CATEGORY], days=self.taste_days),
                   "taste": lambda: Taste(m, days=self.taste_days, l2=self.l2),
@@ -79,8 +86,14 @@ class LayeredInterest(Ranker):
         needs = {"domain": CATEGORY, "words": TITLE}
         self._layers = {name: makers[name]() for name in self.layers if needs.get(name, CATEGORY) in texts or name not in needs}
         self.columns_ = [column for layer in self._layers.values() for column in layer.names]
-        self.weights_ = np.array([BEGIN.get(column, 0.1) for column in self.columns_])
-        self.squares_ = np.full(len(self.columns_), 1e-3)
+        self._weighing = {name: Weighing(self.columns_, [column for layer in some if layer in self._layers
+                                                         for column in self._layers[layer].names])
+                          for name, some in {"": self.layers, **(self.variants or {})}.items()}
+
+    @property
+    def weights_(self) -> np.ndarray:
+        """What each of ``columns_`` counts."""
+        return self._weighing[""].weights
 
     def _add(self, events: pd.DataFrame) -> None:
         for visit in _visits(events, self.items_):
@@ -99,11 +112,8 @@ class LayeredInterest(Ranker):
             new = np.unique(items)
             new = new[free[new]]
             if len(new):
-                score = x @ self.weights_
-                chance = np.exp(score - score[free].max()) * free
-                slope = x[new].mean(axis=0) - chance @ x / chance.sum()
-                self.squares_ = self.squares_ + slope ** 2
-                self.weights_ = self.weights_ + self.rate * slope / np.sqrt(self.squares_)
+                for weighing in self._weighing.values():
+                    weighing.learn(x, new, free, self.rate)
         self._space.see(self._past, number, items, now)
         for layer in self._layers.values():
             layer.see(self._past, number, items, now)
@@ -128,12 +138,31 @@ class LayeredInterest(Ranker):
         self._asked = (number, now), (x, free)
         return x, free
 
+    def parts(self, user: str, at=None) -> pd.DataFrame:
+        """What each column adds to the score of each item, at a moment: items x columns. An unknown user is a newcomer."""
+        self._check_fitted()
+        there, x = self._as_of(user, moment(at))
+        return pd.DataFrame(x * there.weights_, index=self.items_, columns=self.columns_)
+
+    def score_variant(self, name: str, user: str, at=None) -> np.ndarray:
+        """Scores by one of the ``variants``, (items,). Raises ValueError for one that there is not."""
+        self._check_fitted()
+        if name not in (self.variants or {}):
+            raise ValueError(f"{name!r} is no variant of this model; there are {', '.join(self.variants or {}) or 'none'}")
+        there, x = self._as_of(user, moment(at))
+        return x @ there._weighing[name].weights
+
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
         if at is not None and at.timestamp() < self._past.latest:
-            return self._until(at.timestamp())._score(users, None)
+            return self._until(at.timestamp())._score(users, None)  # once for all users
+        return np.array([self._as_of(user, at)[1] @ self.weights_ for user in users]).reshape(len(users), len(self.items_))
+
+    def _as_of(self, user: str, at: pd.Timestamp | None) -> tuple[LayeredInterest, np.ndarray]:
+        """The model that knows what lies before a moment, and the columns it has for this user then."""
+        if at is not None and at.timestamp() < self._past.latest:
+            return self._until(at.timestamp())._as_of(user, None)
         now = self._past.latest if at is None else at.timestamp()
-        return np.array([self._look(self._number.get(user, len(self._number)), now)[0] @ self.weights_
-                         for user in users]).reshape(len(users), len(self.items_))
+        return self, self._look(self._number.get(str(user), len(self._number)), now)[0]
 
     def _until(self, moment: float) -> LayeredInterest:
         """The model as it was before a moment."""
@@ -150,16 +179,19 @@ class LayeredInterest(Ranker):
     def _kept(self) -> dict:
         return super()._kept() | {"users": list(self._number), "past": self._past.kept(), "fresh": float(self._fresh),
                                   "space": state_of(self._space),
+                                  "weighing": {name: state_of(one) for name, one in self._weighing.items()},
                                   "state": {name: state_of(layer) for name, layer in self._layers.items()}}
 
     def _take(self, kept: dict) -> None:
-        own = {name: kept.pop(name) for name in ("users", "past", "fresh", "space", "state")}
+        own = {name: kept.pop(name) for name in ("users", "past", "fresh", "space", "weighing", "state")}
         self.items_, self.texts_ = kept["items_"], kept["texts_"]
         self._begin()
         super()._take(kept)
         self._number = {user: number for number, user in enumerate(own["users"])}
         self._past, self._fresh = Past.put_together(own["past"]), own["fresh"]
         take_state(self._space, own["space"])
+        for name, one in self._weighing.items():
+            take_state(one, own["weighing"][name])
         for name, layer in self._layers.items():
             take_state(layer, own["state"][name])
 

@@ -57,7 +57,7 @@ def by_visit(events) -> list[pd.DataFrame]:
 def same(left: LayeredInterest, right: LayeredInterest, at=LATER):
     """To the last bit, weights and what they were learned with included."""
     assert left.columns_ == right.columns_ and left.weights_.tolist() == right.weights_.tolist()
-    assert left.squares_.tolist() == right.squares_.tolist()
+    assert left._weighing[""].squares.tolist() == right._weighing[""].squares.tolist()
     for moment in (None, at):
         assert np.array_equal(left.score(USERS, at=moment), right.score(USERS, at=moment))
 
@@ -95,10 +95,10 @@ def test_a_step_of_the_weights_goes_up_the_numerical_gradient_of_the_log_likelih
         score = x @ weights
         return np.mean(score[new] - np.log(np.exp(score[may]).sum()))
 
-    before, squares, h = model.weights_, model.squares_, 1e-5
+    before, squares, h = model.weights_, model._weighing[""].squares, 1e-5
     slope = np.array([likelihood(before + h * one) - likelihood(before - h * one) for one in np.eye(len(before))]) / (2 * h)
     model.update(event(user, *wanted))
-    assert model.squares_ == pytest.approx(squares + slope ** 2, rel=1e-5)
+    assert model._weighing[""].squares == pytest.approx(squares + slope ** 2, rel=1e-5)
     assert model.weights_ - before == pytest.approx(0.07 * slope / np.sqrt(squares + slope ** 2), rel=1e-4, abs=1e-9)
     assert np.abs(slope).max() > 0.1 and likelihood(model.weights_) > likelihood(before)
 
