@@ -1,5 +1,8 @@
 """Variants of a layered model and its controls: the same life, other layers; strata that know nothing of the user."""
 
+from copy import deepcopy
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,18 +27,23 @@ def host(variants=VARIANTS) -> LayeredInterest:
     return LayeredInterest([*LAYERS, *CONTROLS], **SETTINGS, variants=variants)
 
 
+@lru_cache
+def fitted() -> LayeredInterest:
+    return host().fit(LOG, items=CATALOGUE)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("at", [None, LATER, LOG["timestamp"].iloc[200]])
-def test_a_variant_scores_as_a_model_of_its_layers_alone_does(name, at):
+def test_a_variant_scores_as_a_model_of_its_layers_alone_does(name):
     alone = LayeredInterest(VARIANTS[name], **SETTINGS).fit(LOG, items=CATALOGUE)
-    together = host().fit(LOG, items=CATALOGUE)
-    for user in ("u03", "nobody"):
-        assert together.score_variant(name, user, at) == pytest.approx(alone.score([user], at=at)[0], rel=1e-6, abs=1e-9)
-    assert np.ptp(together.score_variant(name, "u03", at)) > 0.1
+    for user, at in (("u03", None), ("nobody", LATER)):
+        assert fitted().score_variant(name, user, at) == pytest.approx(alone.score([user], at=at)[0], rel=1e-6, abs=1e-9)
+    early = LOG["timestamp"].iloc[150]
+    assert fitted().score_variant(name, "u03", early) == pytest.approx(alone.score(["u03"], at=early)[0], rel=1e-6, abs=1e-9)
+    assert np.ptp(fitted().score_variant(name, "u03")) > 0.1
 
 
 def test_variants_do_not_change_the_model_and_live_on_after_a_reload(tmp_path):
-    plain, model = host(None).fit(LOG, items=CATALOGUE), host().fit(LOG, items=CATALOGUE)
+    plain, model = host(None).fit(LOG, items=CATALOGUE), deepcopy(fitted())
     assert np.array_equal(plain.score(["u03"], at=LATER), model.score(["u03"], at=LATER))
     again = models.load(model.save(tmp_path / "model"))
     for one in (model, again):
@@ -45,7 +53,7 @@ def test_variants_do_not_change_the_model_and_live_on_after_a_reload(tmp_path):
 
 
 def test_what_the_columns_add_makes_up_the_score():
-    model = host().fit(LOG, items=CATALOGUE)
+    model = fitted()
     for user, at in (("u03", None), ("nobody", LATER), ("u03", LOG["timestamp"].iloc[200])):
         parts = model.parts(user, at)
         assert list(parts.index) == list(model.items_) and list(parts.columns) == model.columns_
@@ -70,7 +78,7 @@ def test_a_variant_is_made_of_layers_the_model_has(given):
 
 def test_a_variant_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="'none'.*there are all, less"):
-        host().fit(LOG, items=CATALOGUE).score_variant("none", "u03")
+        fitted().score_variant("none", "u03")
 
 
 # Controls -----------------------------------------------------------------------------------------------------------------
