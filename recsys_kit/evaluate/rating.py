@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recsys_kit.schema import ITEM, RATING, USER, SchemaError, require_columns, validate_events
+from recsys_kit.schema import ITEM, RATING, TIME, USER, SchemaError, require_columns, validate_events
 
 
 def rmse(ratings, predictions) -> float:
@@ -75,10 +75,41 @@ def evaluate_ratings(model, test: pd.DataFrame) -> RatingErrors:
     model : a fitted `models.rating.RatingPredictor`. test : events; those without a rating are left out, as in ``fit``.
     Every rating counts, of new users and items too. Raises `SchemaError` if none has a rating.
     """
-    test = validate_events(test)
-    require_columns(test, (RATING,), "test events")
-    rated = test.loc[test[RATING].notna(), [USER, ITEM, RATING]].reset_index(drop=True)
-    if rated.empty:
-        raise SchemaError("column 'rating': no test event has a rating.\nTo mend it: choose another cut, or measure a ranking")
+    rated = _rated(validate_events(test), "test event")
     predicted = model.predict(rated[[USER, ITEM]])
     return RatingErrors(rated.assign(predicted=predicted, error=_errors(rated[RATING], predicted)))
+
+
+def prequential_ratings(model, events: pd.DataFrame, *, scale: tuple[float, float] | None = None) -> RatingErrors:
+    """Play the ratings in the order of time: predict each, then learn it (Dawid 1984). Every rating is a test, and then training.
+
+    model : anything with ``predict_one(user, item)`` and ``learn_one(user, item, rating)``, which goes on from what it knows;
+        `models.online_rating` has some, and river's predictors can be asked so, too.
+    events : those without a rating are left out; of equal times, the order of the rows counts.
+    scale : (lowest, highest) rating that predictions are held to; None: as the model says them. What it learns is never held.
+    Returns the errors in the order played. Raises `SchemaError` if no event has a rating.
+
+    >>> from recsys_kit import load
+    >>> from recsys_kit.models.online_rating import OnlineMean
+    >>> result = prequential_ratings(OnlineMean(), load("market", max_users=200).events)
+    >>> result.errors["predicted"].tolist()[:2] == [0.0, result.errors["rating"].iloc[0]]
+    True
+    """
+    if scale is not None and not -np.inf < scale[0] <= scale[1] < np.inf:
+        raise ValueError(f"scale={scale!r}: give (lowest, highest), such as (1, 5)")
+    rated = _rated(validate_events(events).sort_values(TIME, kind="stable"), "event")
+    predicted = np.empty(len(rated))
+    for n, (user, item, rating) in enumerate(zip(rated[USER], rated[ITEM], rated[RATING].tolist(), strict=True)):
+        predicted[n] = model.predict_one(user, item)
+        model.learn_one(user, item, rating)
+    if scale is not None:
+        predicted = np.clip(predicted, *scale)
+    return RatingErrors(rated.assign(predicted=predicted, error=_errors(rated[RATING], predicted)))
+
+
+def _rated(events: pd.DataFrame, kind: str) -> pd.DataFrame:
+    require_columns(events, (RATING,), f"{kind}s")
+    rated = events.loc[events[RATING].notna(), [USER, ITEM, RATING]].reset_index(drop=True)
+    if rated.empty:
+        raise SchemaError(f"column 'rating': no {kind} has a rating.\nTo mend it: choose another cut, or measure a ranking")
+    return rated

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from recsys_kit.evaluate.rating import evaluate_ratings, mae, rmse
+from recsys_kit.evaluate.rating import evaluate_ratings, mae, prequential_ratings, rmse
 from recsys_kit.models.rating import RatingPredictor
 from recsys_kit.schema import SchemaError
 
@@ -61,3 +61,51 @@ def test_nothing_unequal_lengths_and_missing_predictions_are_refused():
     for metric in (rmse, mae):
         with pytest.raises(ValueError, match="missing or infinite"):
             metric([1.0, 2.0], [1.0, np.nan])
+
+
+# Predict, then learn -----------------------------------------------------------------------------------------------------
+
+class Diary:
+    """Predicts the last rating it learned, and writes down what it was asked for and told."""
+
+    def __init__(self, last=9.0):
+        self.last, self.heard = last, []
+
+    def predict_one(self, user, item):
+        self.heard.append(("asked", user, item))
+        return self.last
+
+    def learn_one(self, user, item, rating):
+        self.heard.append(("told", user, item, rating))
+        self.last = rating
+
+
+def timed(rows):
+    return rated([row[1:] for row in rows]).assign(timestamp=[pd.Timestamp(2024, 1, 1, row[0]) for row in rows])
+
+
+STREAM = timed([(3, "a", "x", 2.0), (1, "b", "x", 4.0), (1, "a", "y", 5.0), (2, "a", "z", np.nan)])
+
+
+def test_every_rating_is_predicted_and_then_learned_in_the_order_of_time_and_of_the_rows():
+    model = Diary()
+    result = prequential_ratings(model, STREAM)
+    assert model.heard == [("asked", "b", "x"), ("told", "b", "x", 4.0), ("asked", "a", "y"), ("told", "a", "y", 5.0),
+                           ("asked", "a", "x"), ("told", "a", "x", 2.0)]
+    assert result.errors["predicted"].tolist() == [9, 4, 5] and result.errors["error"].tolist() == [5, -1, 3]
+    assert result.errors["user_id"].tolist() == ["b", "a", "a"] and result.mae == 3
+
+
+def test_predictions_are_held_to_the_scale_and_what_is_learned_is_not():
+    result = prequential_ratings(Diary(), STREAM, scale=(4.2, 4.8))
+    assert result.errors["predicted"].tolist() == [4.8, 4.2, 4.8] and result.errors["rating"].tolist() == [4, 5, 2]
+
+
+def test_a_stream_without_ratings_a_prediction_that_is_none_and_a_scale_that_is_none_are_refused():
+    with pytest.raises(SchemaError, match="no event has a rating"):
+        prequential_ratings(Diary(), STREAM.iloc[3:])
+    with pytest.raises(ValueError, match="missing or infinite"):
+        prequential_ratings(Diary(np.nan), STREAM)
+    for scale in ((5, 1), (np.nan, 5), (1, np.inf)):
+        with pytest.raises(ValueError, match="give .lowest, highest"):
+            prequential_ratings(Diary(), STREAM, scale=scale)
