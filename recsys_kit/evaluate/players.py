@@ -50,10 +50,13 @@ class Refitted:
 
 
 class Taught(Static):
-    """A ranker with an ``update``: it learns from each visit as it comes."""
+    """A ranker with an ``update``: it learns from each visit as it comes; by its ``visit``, if it has one, which spares a table."""
 
     def learn(self, visits: Visits, visit: int) -> None:
-        self.model.update(visits.of(visit))
+        if hasattr(self.model, "visit"):
+            self.model.visit(visits.users[visits.user[visit]], visits.items_of(visit), visits.time[visit])
+        else:
+            self.model.update(visits.of(visit))
 
 
 class Variant:

@@ -73,6 +73,7 @@ class LayeredInterest(Ranker):
         """Empty layers, over the catalogue and its texts."""
         m, short, texts = len(self.items_), self.short_days, {name: text.to_series() for name, text in self.texts_.items()}
         self._number, self._past, self._space = {}, Past(), Space(len(self.items_))
+        self.behaviours_ = []  # what there was in the log, so that an explanation finds its words
         self._fresh, self._asked, self._learned = -np.inf, None, False
         makers = {"overall": lambda: Overall(m, short_days=short, long_days=self.long_days),
                   "stratum": lambda: Stratum(self._space, strata=self.strata, days=short),
@@ -96,8 +97,25 @@ class LayeredInterest(Ranker):
         return self._weighing[""].weights
 
     def _add(self, events: pd.DataFrame) -> None:
+        self.behaviours_ = sorted({*self.behaviours_, *events[BEHAVIOUR].unique()} - {RETURN})
         for visit in _visits(events, self.items_):
             self._live(*visit)
+
+    def visit(self, user: str, items, seconds: float) -> LayeredInterest:
+        """`update` for one visit, without a table: id of the user, positions in ``items_``, unix seconds. Returns the model.
+
+        Raises ValueError for a position that is not there and for a time that is none; then nothing is learned.
+        """
+        self._check_fitted()
+        items = np.sort(np.asarray(items, dtype=np.int64))
+        if not len(items) or items[0] < 0 or items[-1] >= len(self.items_) or not np.isfinite(seconds):
+            raise ValueError(f"visit: items {items.tolist()} at {seconds!r}; give positions from 0 to {len(self.items_) - 1}, at "
+                             f"least one, and unix seconds")
+        mine = self.learned_.setdefault(str(user), {})
+        for item in items.tolist():
+            mine[item] = min(int(seconds), mine.get(item, int(seconds)))
+        self._live(str(user), items, float(seconds))
+        return self
 
     def _live(self, user: str, items: np.ndarray, now: float) -> None:
         """One visit: learn the weights from it, then see it."""

@@ -62,6 +62,23 @@ def same(left: LayeredInterest, right: LayeredInterest, at=LATER):
         assert np.array_equal(left.score(USERS, at=moment), right.score(USERS, at=moment))
 
 
+def test_a_visit_is_an_update_without_a_table():
+    by_table, by_visit = fitted(), fitted()
+    by_table.update(event("u04", "i05", "i02", "i05")).update(event("newcomer", "i03", time=LATER + pd.Timedelta(days=1)))
+    by_visit.visit("u04", by_visit.items_.get_indexer(["i05", "i02", "i05"]), LATER.timestamp())
+    same(by_table, by_visit.visit("newcomer", [3], LATER.timestamp() + 86_400), at=LATER + pd.Timedelta(days=2))
+    for k in (5, len(CATALOGUE)):
+        pd.testing.assert_frame_equal(by_table.recommend(USERS, k), by_visit.recommend(USERS, k))
+
+
+@pytest.mark.parametrize("items, seconds", [([], 2e9), ([-1], 2e9), ([20], 2e9), ([1], np.nan), ([1], np.inf)])
+def test_a_visit_that_cannot_be_is_refused_and_nothing_is_learned(items, seconds):
+    model, before = fitted(), fitted()
+    with pytest.raises(ValueError, match="give positions from 0 to 19, at least one, and unix seconds"):
+        model.visit("u04", items, seconds)
+    same(model, before)
+
+
 # Layers and weights -------------------------------------------------------------------------------------------------------
 
 def test_every_layer_has_its_columns_and_a_score_is_their_weighted_sum_around_the_mean_of_what_may_be_wanted():
