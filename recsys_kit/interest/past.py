@@ -131,7 +131,8 @@ def state_of(thing) -> dict:
             found[name] = state_of(value)
         elif isinstance(value, list) and value and isinstance(value[0], Fading):
             found[name] = [state_of(one) for one in value]
-        elif value is None or isinstance(value, (int, float)) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
+        elif (value is None or isinstance(value, (int, float)) or sparse.issparse(value)
+              or (isinstance(value, np.ndarray) and value.dtype.kind == "f")):
             found[name] = value
     return found
 

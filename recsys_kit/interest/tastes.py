@@ -11,18 +11,21 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recsys_kit.interest.past import DAY, Fading, Past, Rows
 
+MANY = 3  # so many items a user, and the users' side is the cheaper one
+
 
 class Taste:
     """What goes with what the user touched: EASE (Steck, 2019) on a matrix that fades, and a history that fades.
 
-    ``x B`` with ``x_i = 2^(-age_i / h)``, and B learned from all users' such rows, whenever the layer is refreshed.
+    ``x B`` with ``x_i = 2^(-age_i / h)``, and B learned from all users' such rows, whenever the layer is refreshed. Where items are
+    more than `MANY` times the users, nothing of size items x items is made: as in `EASE`, the users' inverse gives the same scores.
     """
 
     names = ("taste",)
 
     def __init__(self, n_items: int, *, days: float, l2: float):
         self.n_items, self.days, self.l2 = n_items, days, l2
-        self.weights = np.zeros((n_items, n_items), np.float32)
+        self.weights, self.rows, self.inverse, self.explained = None, None, None, None
 
     def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
         pass
@@ -30,21 +33,39 @@ class Taste:
     def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
         items, times = past.history(user)
         x = (2 ** ((times - now) / (DAY * self.days))).astype(np.float32)
-        row = sparse.csr_array((x, items, [0, len(items)]), shape=(1, self.n_items))
-        return [np.log(np.maximum((row @ self.weights)[0], 0) + 0.01)]
+        return [np.log(np.maximum(self.goes_with(items, x), 0) + 0.01)]
+
+    def goes_with(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """``x B``, (items,), for a row that has the values ``x`` at these items and is zero elsewhere."""
+        if self.weights is not None:
+            return (sparse.csr_array((x, items, [0, len(items)]), shape=(1, self.n_items)) @ self.weights)[0]
+        own = np.zeros(self.n_items, np.float32)
+        own[items] = x
+        if self.rows is None:
+            return np.zeros(self.n_items, np.float32)
+        return own - (own - self.rows.T @ (self.inverse @ (self.rows @ own))) / (1 - self.explained)
 
     def refresh(self, past: Past, now: float) -> None:
         rows = past.matrix(self.n_items, now=now, half_life_days=self.days)
-        self.weights = (rows.T @ rows).toarray()
-        self.weights[np.diag_indices_from(self.weights)] += np.float32(self.l2)
+        self.weights = self.rows = self.inverse = self.explained = None
+        if rows.shape[0] * MANY < self.n_items:
+            self.rows, self.inverse = rows, self._inverse(rows @ rows.T)
+            self.explained = rows.multiply(self.inverse @ rows).sum(axis=0).astype(np.float32)
+        else:
+            self.weights = self._inverse(rows.T @ rows).T  # by rows
+            self.weights /= -np.diag(self.weights).copy()
+            np.fill_diagonal(self.weights, 0)
+
+    def _inverse(self, products: sparse.csr_array) -> np.ndarray:
+        """``(products + l2 I)^-1``, in single precision."""
+        dense = products.toarray()
+        dense[np.diag_indices_from(dense)] += np.float32(self.l2)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", linalg.LinAlgWarning)  # no digit of such an inverse is right
-                self.weights = linalg.inv(self.weights, assume_a="pos", overwrite_a=True, check_finite=False).T  # by rows
+                return linalg.inv(dense, assume_a="pos", overwrite_a=True, check_finite=False)
         except (linalg.LinAlgError, linalg.LinAlgWarning):
             raise ValueError(f"l2={self.l2!r} is too small for these events, the matrix cannot be inverted; try 1") from None
-        self.weights /= -np.diag(self.weights).copy()
-        np.fill_diagonal(self.weights, 0)
 
 
 class Missed:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from recsys_kit import models
+from recsys_kit.interest import tastes
 from recsys_kit.interest.layered import LAYERS, LayeredInterest
 from tests.interest.logs import catalogue, log
 from tests.models.conformance import RankerConformance
@@ -318,11 +319,13 @@ def test_a_log_at_one_instant_of_users_all_alike_is_learned_without_complaint():
 
 # In a file ----------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("share", [0.1, 0.6])
-def test_a_reload_goes_on_to_the_last_bit(share, tmp_path):
-    """Also when the file was written between two refreshes, and several come after it."""
+@pytest.mark.parametrize("share, many", [(0.1, 3), (0.6, 3), (0.6, 0)])
+def test_a_reload_goes_on_to_the_last_bit(share, many, tmp_path, monkeypatch):
+    """Also when the file was written between two refreshes, and several come after it; on either side of EASE."""
+    monkeypatch.setattr(tastes, "MANY", many)
     first, rest = cut(share)
     model = fitted(first)
+    assert (model._layers["taste"].weights is None) is (many == 0)
     again = models.load(model.save(tmp_path / "model.npz"))
     same(model, again)
     for part in np.array_split(np.arange(len(rest)), 3):

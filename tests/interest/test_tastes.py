@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_kit.interest import tastes
 from recsys_kit.interest.past import DAY, Past
 from recsys_kit.interest.tastes import Domain, Missed, Taste, Words
 from recsys_kit.models import EASE
@@ -21,17 +22,24 @@ def ease_by_hand(matrix, l2) -> np.ndarray:
     return np.eye(matrix.shape[1]) - inverse / np.diag(inverse)
 
 
+@pytest.fixture(params=[True, False], ids=["by users", "by items"])
+def side(request, monkeypatch):
+    """The rest holds on either side of EASE."""
+    monkeypatch.setattr(tastes, "MANY", 0 if request.param else 1e9)
+    return request.param
+
+
 @pytest.mark.parametrize("user", [0, 7])
-def test_taste_is_the_closed_form_on_the_faded_matrix_and_the_faded_history(user):
+def test_taste_is_the_closed_form_on_the_faded_matrix_and_the_faded_history(user, side):
     layer, learned, now = Taste(ITEMS, days=20, l2=0.5), LAST + DAY, LAST + 9 * DAY
     past = lived(GIVEN, layer)
     layer.refresh(past, learned)
     expected = faded(GIVEN, now, 20)[user] @ ease_by_hand(faded(GIVEN, learned, 20), 0.5)
     assert layer.say(past, user, now)[0] == pytest.approx(np.log(np.maximum(expected, 0) + 0.01), abs=1e-4)
-    assert (expected < 0).any() and expected.max() > 0.05
+    assert (expected < 0).any() and expected.max() > 0.05 and (layer.weights is None) is side
 
 
-def test_without_fading_its_weights_are_those_of_ease():
+def test_without_fading_its_weights_are_those_of_ease(side):
     layer = Taste(ITEMS, days=1e9, l2=3.0)
     layer.refresh(lived(GIVEN), LAST)
     model = EASE(3.0).fit(log())
@@ -44,7 +52,7 @@ def layer_of(layer, item) -> np.ndarray:
     return layer.say(lived([(0, np.array([item]), 5.0)]), 0, 5.0)[0]
 
 
-def test_taste_has_the_same_to_say_of_every_item_to_who_has_no_history_and_before_it_has_learned():
+def test_taste_has_the_same_to_say_of_every_item_to_who_has_no_history_and_before_it_has_learned(side):
     layer = Taste(ITEMS, days=20, l2=3.0)
     past = lived(GIVEN)
     assert layer.say(past, 0, LAST)[0] == pytest.approx(np.log(0.01))
@@ -52,7 +60,7 @@ def test_taste_has_the_same_to_say_of_every_item_to_who_has_no_history_and_befor
     assert np.ptp(layer.say(past, 0, LAST)[0]) > 1 and layer.say(past, USERS, LAST)[0] == pytest.approx(np.log(0.01))
 
 
-def test_a_penalty_too_small_for_the_log_is_one_clear_error():
+def test_a_penalty_too_small_for_the_log_is_one_clear_error(side):
     with pytest.raises(ValueError, match="l2=1e-12 is too small"):
         Taste(ITEMS, days=20, l2=1e-12).refresh(lived(GIVEN[:3]), LAST)
 
