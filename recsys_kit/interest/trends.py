@@ -121,7 +121,7 @@ class Stratum:
         self.counts.add((slice(None), items), now, self.membership([user]).T)
 
     def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
-        return [shares(self.membership([user])[0] @ self.counts.at(now))]
+        return [shares(self.counts.mixed(now, self.membership([user])[0]))]
 
     def refresh(self, past: Past, now: float) -> None:
         directions = unit(self.space.users.values[:len(past.last)])
