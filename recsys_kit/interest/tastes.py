@@ -45,6 +45,13 @@ class Taste:
             return np.zeros(self.n_items, np.float32)
         return own - (own - self.rows.T @ (self.inverse @ (self.rows @ own))) / (1 - self.explained)
 
+    def towards(self, item: int, items: np.ndarray) -> np.ndarray:
+        """``B_ij`` of each of these items i towards one item j: what it adds, had it been touched this moment."""
+        if self.weights is not None or self.rows is None:
+            return np.zeros(len(items), np.float32) if self.weights is None else self.weights[items, item]
+        column = self.rows.T @ (self.inverse @ self.rows[:, [item]].toarray().ravel())
+        return np.where(items == item, 0, column[items] / (1 - self.explained[item]))
+
     def refresh(self, past: Past, now: float) -> None:
         rows = past.matrix(self.n_items, now=now, half_life_days=self.days)
         self.weights = self.rows = self.inverse = self.explained = None
