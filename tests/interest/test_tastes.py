@@ -52,6 +52,15 @@ def layer_of(layer, item) -> np.ndarray:
     return layer.say(lived([(0, np.array([item]), 5.0)]), 0, 5.0)[0]
 
 
+def test_what_goes_towards_an_item_is_its_column_of_the_weights(side):
+    layer, items, unit = Taste(ITEMS, days=20, l2=0.5), np.array([2, 4, 7]), np.ones(1, np.float32)
+    assert layer.towards(4, items).tolist() == [0, 0, 0]
+    layer.refresh(lived(GIVEN), LAST)
+    for item in range(ITEMS):
+        expected = [layer.goes_with(np.array([one]), unit)[item] for one in items]
+        assert layer.towards(item, items) == pytest.approx(expected, abs=1e-5) and np.ptp(expected) > 0.01
+
+
 def test_taste_has_the_same_to_say_of_every_item_to_who_has_no_history_and_before_it_has_learned(side):
     layer = Taste(ITEMS, days=20, l2=3.0)
     past = lived(GIVEN)
