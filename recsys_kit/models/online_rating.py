@@ -155,7 +155,7 @@ class OnlineMF(_OnlineFactors):
 
     def _learn(self, user: np.ndarray, item: np.ndarray, rest: float) -> None:
         error = rest - self._beyond_mean(user, item)
-        if not abs(error) < 1e100:  # of NaN it is not, either
+        if not abs(error) < 1e50:  # of NaN it is not, either
             raise ValueError(f"lr={self.lr!r}, lr_bias={self.lr_bias!r}: the descent ran away after {self.seen_:,} ratings.\n"
                              f"To mend it: give smaller rates, such as {min(self.lr, self.lr_bias) / 10:g}")
         step = self._rate * error

@@ -8,8 +8,8 @@ from recsys_kit import models
 from recsys_kit.models.online_rating import KalmanMF, OnlineMean, OnlineMF
 from tests.models.rating_conformance import ratings
 
-MAKE = {"mean": OnlineMean, "biases by descent": lambda: OnlineMF(0),
-        "factors by descent": lambda: OnlineMF(4, l2=0.02, l2_bias=0.01), "biases by Kalman": lambda: KalmanMF(0), "factors by Kalman": lambda: KalmanMF(4)}
+MAKE = {"mean": OnlineMean, "biases by descent": lambda: OnlineMF(0), "biases by Kalman": lambda: KalmanMF(0),
+        "factors by descent": lambda: OnlineMF(4, l2=0.02, l2_bias=0.01), "factors by Kalman": lambda: KalmanMF(4)}
 every = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 PAIRS = [("u01", "i00"), ("u02", "i07"), ("nobody", "i00"), ("u03", "nowhere"), ("nobody", "nowhere")]
 
