@@ -20,8 +20,7 @@ DAY = 86_400.0
 LAYERS = ("overall", "stratum", "domain", "long", "short")
 HALF_LIVES = {"overall": 7.0, "stratum": 14.0, "domain": 90.0, "long": 180.0, "short": 7.0}  # days
 ASKED = {"overall": 30.0, "stratum": 30.0, "domain": 1.0, "long": 1.0, "short": 1.0}  # a share of all sales is a small number
-NONE = np.empty(0, np.int64)
-PER_USER = ("people_", "member_", "vectors_", "profiles_")
+NONE, ONES = np.empty(0, np.int64), np.empty(0)
 
 
 class InterestState(Stored):
@@ -85,19 +84,18 @@ class InterestState(Stored):
         """
         items = sorted_items(items)
         self.__dict__.pop("items_", None)
-        self.categories_, self.leaf_, self.parent_ = as_tree(items)
+        self.categories_, self.tree_ = as_tree(items)
         self.item_vectors_ = as_vectors(vectors, items)
         users, self.strata_, member = as_membership(membership)
-        m, strata = len(items), len(self.strata_)
-        self.counts_, self.totals_ = np.zeros((1 + strata, m)), np.zeros(1 + strata)
-        self.zero_, self.clock_ = np.full(2, -np.inf), -np.inf  # an event at ``zero_`` counts beta in the shop-wide layers
+        strata = len(self.strata_)
+        self.shop_, self.clock_ = np.zeros((1 + strata, len(items) + 2)), -np.inf
+        self.shop_[:, kernel.ZERO] = -np.inf
         self._number: dict[str, int] = {}
-        self.people_, self.vectors_ = np.zeros((0, kernel.FIELDS)), np.zeros((0, 2, self.item_vectors_.shape[1]))
-        self.member_, self.profiles_ = np.zeros((0, strata)), np.zeros((0, len(self.categories_)))
+        self.people_ = np.zeros((0, kernel.FIELDS + strata + 2 * self.item_vectors_.shape[1] + len(self.categories_)))
         self.items_ = pd.Index(items[ITEM])  # from here on it looks started
         self._prepare()
         self.numbers(users, new=True)
-        self.member_[:len(users)] = member
+        self.people_[:len(users), self._member] = member
         return self
 
     @property
@@ -146,19 +144,47 @@ class InterestState(Stored):
         beta, seconds = np.ascontiguousarray(beta, np.float64), np.ascontiguousarray(seconds, np.float64)
         if not user.shape == item.shape == beta.shape == seconds.shape == (len(user),):
             raise ValueError("learn: user, item, beta and seconds must be arrays of one length")
-        wrong, clock = kernel.learn(user, item, beta, seconds, len(self._number), time.time() + DAY, self._rate, self.counts_,
-                                    self.totals_, self.zero_, self.member_, self.people_, self.vectors_, self.profiles_,
-                                    self.item_vectors_, self._lengths, self.leaf_, self.parent_, self._watch)
+        wrong, clock = kernel.learn(user, item, beta, seconds, len(self._number), time.time() + DAY, self._settings, self.shop_,
+                                    self.people_, self._items, self.tree_)
         if wrong >= 0:
             self._refuse(user, item, beta, seconds, wrong)
         self.clock_ = max(self.clock_, clock)
         return self
 
+    def visit(self, user: str, items, at, k: int, *, beta=None, exclude=None, weights: Mapping[str, float] | None = None):
+        """`top` before a visit is seen, then `learn` it, in one call: what a shop does again and again, at its fastest.
+
+        items : positions in ``items_`` of what the user touched. at : the moment. beta : what each of them weighs, None for 1.
+        Returns what `top` returns. The user may be new. Raises ValueError as `top` and `learn` do; then nothing is learned.
+        """
+        u, at, weights, (columns, values) = self._user(user), self._moment(at), self._weigh(weights), self._list(k)
+        item, hidden = np.ascontiguousarray(items, np.int64), self._hidden(exclude)
+        beta = ONES if beta is None else np.ascontiguousarray(beta, np.float64)
+        if item.ndim != 1 or (beta is not ONES and beta.shape != item.shape):
+            raise ValueError("visit: items and beta must be arrays of one length")
+        new = u < 0
+        if new:
+            u = int(self.numbers([user], new=True)[0])
+        listed, wrong, clock = kernel.visit(u, at, weights, self._settings, self.shop_, self.people_, self.tree_, self._items,
+                                            self._coarse, hidden, columns, values, item, beta, time.time() + DAY)
+        if not listed or wrong >= 0:
+            if new:
+                self._number.popitem()
+            self._check_listed(listed)
+            n = len(item)
+            self._refuse(np.full(n, u), item, beta if len(beta) else np.ones(n), np.full(n, at), wrong)
+        self.clock_ = max(self.clock_, clock)
+        return columns, values
+
     def trend(self, at=None) -> tuple[np.ndarray, np.ndarray]:
         """The faded counts behind the shop-wide layers: overall (m,), and by stratum (S, m), in units of beta."""
         at = self._moment(at)
-        fade = 2.0 ** ((self.zero_ - max(at, self.clock_)) * self._rate[:2]) if self.clock_ > -np.inf else np.ones(2)
-        return self.counts_[0] * fade[0], self.counts_[1:] * fade[1]
+        fade = np.ones(len(self.shop_))
+        if self.clock_ > -np.inf:
+            rate = np.where(np.arange(len(fade)) == 0, self._rate[0], self._rate[1])
+            fade = 2.0 ** ((self.shop_[:, kernel.ZERO] - max(at, self.clock_)) * rate)
+        counts = self.shop_[:, :-2] * fade[:, None]
+        return counts[0], counts[1:]
 
     def evidence(self, user: str, at=None) -> dict[str, float]:
         """Summed faded beta behind the user's own layers; the factor on his half-lives (pace); alarms, and when the last was."""
@@ -175,21 +201,20 @@ class InterestState(Stored):
     def layers(self, user: str, at=None) -> pd.DataFrame:
         """What each layer says of each item at a moment (a time, or unix seconds; None: the latest event): items x layers."""
         u, at, m = self._user(user), self._moment(at), len(self.items_)
-        member = self.member_[u] if u >= 0 else np.zeros(len(self.strata_))
-        wanted, taste = np.zeros((2, self.item_vectors_.shape[1])), np.zeros(len(self.parent_))
+        wanted, taste = np.zeros((2, self.item_vectors_.shape[1])), np.zeros(len(self.categories_))
+        member = np.zeros(len(self.strata_))
         if u >= 0:
-            kernel.interest(u, at, self._rate, float(self.regression), self.people_, self.vectors_, self.profiles_, self.parent_,
-                            self._levels, wanted, taste)
-        shares = {"overall": _share(self.counts_[0], self.totals_[0]),
-                  "stratum": _share(member @ self.counts_[1:], member @ self.totals_[1:]),
-                  "domain": np.append(taste, 0.0)[self.leaf_] if len(taste) else np.zeros(m),  # -1, no category, is the last
+            member = self.people_[u, self._member]
+            kernel.interest(u, at, self._settings, self.people_, len(member), self.tree_, wanted, taste)
+        shares = {"overall": _share(self.shop_[0, :-1]), "stratum": _share(member @ self.shop_[1:, :-1]),
+                  "domain": np.append(taste, 0.0)[self.tree_[-m:]],  # -1, no category, is the last
                   "long": self.item_vectors_ @ wanted[0], "short": self.item_vectors_ @ wanted[1]}
         return pd.DataFrame({layer: shares[layer] for layer in self.active}, index=self.items_.rename(ITEM))
 
     def scores(self, user: str, at=None, weights: Mapping[str, float] | None = None) -> np.ndarray:
         """``sum_l weights_l layer_l`` for every item, (m,) float32; layers not named weigh 0, None means `ASKED`."""
         out = np.empty(len(self.items_), np.float32)
-        kernel.score(*self._question(user, at, weights), out)
+        kernel.score(*self._question(user, at, weights), self._across, out)
         return out
 
     def top(self, user: str, k: int, at=None, *, exclude=None, weights: Mapping[str, float] | None = None):
@@ -197,13 +222,8 @@ class InterestState(Stored):
 
         exclude : integer positions in ``items_`` to leave out. Equal scores are ordered by item id. ValueError for k below 1.
         """
-        self._check_fitted()
-        if k < 1:
-            raise ValueError(f"k={k}: ask for at least one item")
-        hidden = NONE if exclude is None else np.ascontiguousarray(exclude, np.int64)
-        columns, values = kernel.top(*self._question(user, at, weights), self._scores, hidden, min(int(k), len(self.items_)))
-        if not len(columns):
-            raise ValueError(f"exclude: give positions in items_, from 0 to {len(self.items_) - 1}")
+        question, (columns, values) = self._question(user, at, weights), self._list(k)
+        self._check_listed(kernel.top(*question, self._items, self._coarse, self._hidden(exclude), columns, values))
         return columns, values
 
     def recommend(self, user: str, k: int, at=None, *, exclude=(), weights: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -219,9 +239,21 @@ class InterestState(Stored):
 
     def _question(self, user: str, at, weights) -> tuple:
         """What the kernel is asked with."""
-        return (self._user(user), self._moment(at), self._rate, float(self.regression), self._weigh(weights), self.counts_,
-                self.totals_, self.member_, self.people_, self.vectors_, self.profiles_, self._across, self.leaf_, self.parent_,
-                self._levels)
+        return (self._user(user), self._moment(at), self._weigh(weights), self._settings, self.shop_, self.people_, self.tree_)
+
+    def _list(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Room for a list: columns and values."""
+        if k < 1:
+            raise ValueError(f"k={k}: ask for at least one item")
+        k = min(int(k), len(self.items_))
+        return np.empty(k, np.int64), np.empty(k)
+
+    def _hidden(self, exclude) -> np.ndarray:
+        return NONE if exclude is None else np.ascontiguousarray(exclude, np.int64)
+
+    def _check_listed(self, listed: bool) -> None:
+        if not listed:
+            raise ValueError(f"exclude: give positions in items_, from 0 to {len(self.items_) - 1}")
 
     def _user(self, user: str) -> int:
         self._check_fitted()
@@ -230,7 +262,7 @@ class InterestState(Stored):
     def _moment(self, at) -> float:
         self._check_fitted()
         seconds = self.clock_ if at is None else float(at) if isinstance(at, (int, float, np.number)) else moment(at).timestamp()
-        if np.isnan(seconds):
+        if seconds != seconds:  # NaN
             raise ValueError(f"at={at!r}: give a time, or unix seconds")
         return seconds
 
@@ -251,12 +283,10 @@ class InterestState(Stored):
     def _room_for(self, users: int) -> None:
         have = len(self.people_)
         if users > have:
-            for name in PER_USER:
-                array = getattr(self, name)
-                larger = np.zeros((max(users, 2 * have), *array.shape[1:]))
-                larger[:have] = array
-                setattr(self, name, larger)
-            self.people_[have:, kernel.CLOCK], self.people_[have:, kernel.PACE] = -np.inf, 1.0
+            larger = np.zeros((max(users, 2 * have), self.people_.shape[1]))
+            larger[:have] = self.people_
+            larger[have:, kernel.CLOCK], larger[have:, kernel.PACE] = -np.inf, 1.0
+            self.people_ = larger
 
     def _prepare(self) -> None:
         """What follows from settings and catalogue."""
@@ -264,15 +294,17 @@ class InterestState(Stored):
         self._rate = np.array([0.0 if days[layer] is None else 1 / (DAY * days[layer]) for layer in LAYERS])
         self._asked = np.array([ASKED[layer] for layer in LAYERS])
         drift = drift_settings(self.drift)
-        self._watch = np.zeros(6) if drift is None else np.array([LAYERS.index(drift["layer"]), *[float(drift[name]) for name in (
-            "delta", "threshold", "warmup", "factor", "recovery")]])
-        self._lengths, self._levels = np.linalg.norm(self.item_vectors_, axis=1), depth_of(self.parent_)
-        self._across = np.ascontiguousarray(self.item_vectors_.T, dtype=np.float32)
-        self._scores = np.empty(len(self.items_), np.float32)
+        watch = [0.0] * 6 if drift is None else [LAYERS.index(drift["layer"]), *[float(drift[name]) for name in (
+            "delta", "threshold", "warmup", "factor", "recovery")]]
+        self._coarse, bounds = kernel.rounded(self.item_vectors_)
+        self._settings = np.array([*self._rate, self.regression, depth_of(self.tree_[:len(self.categories_)]), *watch, *bounds])
+        self._member = slice(kernel.FIELDS, kernel.FIELDS + len(self.strata_))
+        self._items = np.column_stack([self.item_vectors_, np.linalg.norm(self.item_vectors_, axis=1)]).astype(np.float32)
+        self._across = np.ascontiguousarray(self.item_vectors_.T)
 
     def _kept(self) -> dict[str, Any]:
-        own = {name: getattr(self, name)[:len(self._number)] for name in PER_USER}  # without the room for users to come
-        return super()._kept() | own | {"users_": pd.Index(list(self._number), dtype="str")}
+        people = self.people_[:len(self._number)]  # without the room for users to come
+        return super()._kept() | {"people_": people, "users_": pd.Index(list(self._number), dtype="str")}
 
     def _take(self, kept: dict[str, Any]) -> None:
         self._number = {name: number for number, name in enumerate(kept.pop("users_"))}
@@ -284,5 +316,6 @@ class InterestState(Stored):
             raise NotFittedError("this InterestState has no catalogue yet; call start(items) first")
 
 
-def _share(counts: np.ndarray, total: float) -> np.ndarray:
-    return counts / total if total > 0 else np.zeros(len(counts))
+def _share(line: np.ndarray) -> np.ndarray:
+    """Counts, their sum behind them, as shares of it."""
+    return line[:-1] / line[-1] if line[-1] > 0 else np.zeros(len(line) - 1)

@@ -17,19 +17,19 @@ def sorted_items(items: pd.DataFrame) -> pd.DataFrame:
     return items.sort_values(ITEM, ignore_index=True)
 
 
-def as_tree(items: pd.DataFrame) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+def as_tree(items: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
     """All paths of the "/"-separated categories and of what stands above them, sorted, so that a parent comes before its children.
 
-    Returns them, the place of each item's category (-1: none), and the place of each path's parent (-1: it is a root).
+    Returns them, and what stands above each: the place of a path's parent (-1: it is a root), then, for each item, of its category
+    (-1: it has none).
     """
     if CATEGORY not in items:
-        return pd.Index([], dtype="str"), np.full(len(items), -1), np.empty(0, np.int64)
+        return pd.Index([], dtype="str"), np.full(len(items), -1)
     steps = [tuple(step for step in path.split("/") if step) if isinstance(path, str) else () for path in items[CATEGORY]]
     paths = sorted({path[:depth] for path in steps for depth in range(1, len(path) + 1)})
     place = {path: number for number, path in enumerate(paths)} | {(): -1}
-    leaf = np.array([place[path] for path in steps], dtype=np.int64)
-    parent = np.array([place[path[:-1]] for path in paths], dtype=np.int64)
-    return pd.Index(["/".join(path) for path in paths], dtype="str"), leaf, parent
+    above = np.array([place[path[:-1]] for path in paths] + [place[path] for path in steps], dtype=np.int64)
+    return pd.Index(["/".join(path) for path in paths], dtype="str"), above
 
 
 def depth_of(parent: np.ndarray) -> int:
