@@ -220,8 +220,28 @@ def test_lists_are_those_of_exact_scores_although_vectors_are_rounded_on_the_way
         columns, values = state.top(str(name), 20, exclude=hidden, weights=weights)
         assert values == pytest.approx(np.sort(exact)[:-21:-1], rel=1e-5)
         assert values == pytest.approx(exact.iloc[columns].to_numpy(), rel=1e-5)
-        equal = values[1:] == values[:-1]
-        assert (columns[1:][equal] > columns[:-1][equal]).all()
+
+
+# Bytes in units of 1, as the longest has the length 181: the best lose .49 in each number, most numbers of the others gain .49.
+HALF, MOST, LONGEST = np.repeat([1.0, 0.0], 8), np.repeat([1.0, 0.0], [14, 2]), np.append([120, 120, 60, 19], np.zeros(12))
+UNLUCKY = {"items": (np.full((1, 16), 40.0), np.full(16, 30.49), 30.34 + 0.17 * MOST, [1]),
+           "wishes": ([np.full(16, 45.0), 44.0 + HALF], 10 + 20 * HALF, 30 - 20 * HALF + np.eye(16)[15], [2, 1])}
+
+
+@pytest.mark.parametrize("case", UNLUCKY)
+def test_lists_are_exact_where_rounding_puts_the_best_below_all_others(case):
+    wished, best, other, beta = UNLUCKY[case]
+    vectors = np.vstack([LONGEST, *wished, *[other] * 500, *[best] * 20])
+    state = InterestState().start(pd.DataFrame({"item_id": [f"{n:03d}" for n in range(len(vectors))]}), vectors)
+    n = len(wished)
+    state.learn(state.numbers(["u"] * n, new=True), range(1, 1 + n), beta, [1.7e9] * n)
+    columns, _ = state.top("u", 20, exclude=range(1 + n), weights={"long": 1.0})
+    assert columns.tolist() == list(range(len(vectors) - 20, len(vectors)))
+
+
+def test_equal_scores_are_in_the_order_of_ids():
+    state = InterestState().start(pd.DataFrame({"item_id": [f"{n:04d}" for n in range(1000)]}))
+    assert state.top("nobody", 20, exclude=[3])[0].tolist() == [0, 1, 2, *range(4, 21)]
 
 
 @pytest.mark.parametrize("beta", [None, [2.0, 0.0, 1.0]])
