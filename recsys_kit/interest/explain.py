@@ -198,7 +198,7 @@ class _Teller:
         return self._frame(self.past.user[visits], self.past.time[visits], np.full(len(visits), item))
 
     def _frame(self, users: Sequence[int], seconds, items: Sequence[int]) -> pd.DataFrame:
-        times = pd.to_datetime(pd.Series(seconds, dtype=float), unit="s").astype("datetime64[s]")
+        times = np.asarray(seconds).astype(np.int64).astype("datetime64[s]")
         return pd.DataFrame({USER: pd.Series([self.users[user] for user in users], dtype="str"), TIME: times,
                              ITEM: pd.Series(self.model.items_[np.asarray(items, dtype=int)], dtype="str")}).drop_duplicates()
 
