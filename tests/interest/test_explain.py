@@ -382,6 +382,19 @@ def test_a_column_that_speaks_for_an_item_by_its_absence_is_no_reason():
     assert any(each.parts.max() > 0.1 for each in one)
 
 
+@pytest.mark.parametrize("weights", [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]], ids=str)
+def test_a_stratum_speaks_of_its_own_customers(weights):
+    """Where it has earned a weight above zero, which on these logs it has not."""
+    model = LayeredInterest(["overall", "stratum"], **SETTINGS).fit(LOG, items=CATALOGUE)
+    model._weighing[""].weights, told = np.array(weights), []
+    for user in some("small"):
+        for item in model.items_:
+            one = explain(model, user, item)
+            recount(model, user, item, one, LOG, CATALOGUE, LOG["timestamp"].max())
+            told.append("by customers of your stratum" in one.sentence)
+    assert 0 < sum(told) < len(told)
+
+
 def test_a_control_is_called_what_it_is():
     model = LayeredInterest(["random_strata"], **SETTINGS).fit(LOG, items=CATALOGUE)
     model._weighing[""].weights = np.array([1.0])
