@@ -155,7 +155,10 @@ def recount(model, user, item, told: Explanation, events, items, now) -> list[st
         elif own := DOMAIN.match(clause):
             did, number, category, last = own.groups()
             inside = mine[[str(one) == category or str(one).startswith(category + "/") for one in path.reindex(mine["item_id"])]]
-            assert str(path[item]).startswith(category)
+            steps = str(path[item]).split("/")
+            assert category == "/".join(steps[:category.count("/") + 1])
+            finer = "/".join(steps[:category.count("/") + 2])  # the finest in which the user has something
+            assert finer == category or not [one for one in path.reindex(mine["item_id"]) if f"{one}/".startswith(f"{finer}/")]
             assert int(number) == visits(inside) == visits(shown["domain"])
             assert inside["timestamp"].max().normalize() == date(last)
             spoken.add("domain")
@@ -184,6 +187,7 @@ def recount(model, user, item, told: Explanation, events, items, now) -> list[st
             kinds.append("words")
         elif left := LEFT.match(clause):
             number, days, did = left.groups()
+            assert told.parts.sum() < 0 and told.parts.idxmin() == "missed"
             assert item not in mine["item_id"].tolist() and float(days) == 8 * model.short_days
             theirs = events.loc[events["item_id"] == item, "timestamp"]
             there = [moment for moment in mine["timestamp"].unique()
@@ -355,6 +359,7 @@ def missing_chances(**settings) -> tuple[LayeredInterest, pd.DataFrame]:
         time = pd.Timestamp("2024-01-01") + pd.Timedelta(days=day)
         rows += [(f"u{day}", "hit", time), ("steady", f"own{day % 20:02d}", time + pd.Timedelta(hours=5)),
                  (f"v{day}", f"own{day % 7:02d}", time)]
+    rows += [("steady", f"own{day:02d}", pd.Timestamp("2024-05-01") + pd.Timedelta(days=day)) for day in range(5)]  # nobody buys it now
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).assign(behaviour="purchase")
     return LayeredInterest(["missed", "taste"], **SETTINGS | dict(burn_in=1000) | settings).fit(
         table, items=pd.DataFrame({"item_id": ["hit", "new", *[f"own{n:02d}" for n in range(20)]]})), table
