@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,17 @@ class Live:
     who is new is in none. After that the state sees visit after visit.
 
     factors, strata : length of the vectors; how many strata, 0 for none. least : a membership below it counts as none.
-    asked : what each layer counts in the score, by name; None: `state.ASKED`. refresh_days : vectors and strata are learned anew
-    so often, None: never. settings : of the `InterestState`, such as ``half_lives``, or ``weights`` of behaviours.
+    refresh_days : vectors and strata are learned anew so often, None: never. settings : of the `InterestState`, such as
+    ``half_lives``, what its layers are ``asked``, or ``weights`` of behaviours.
 
     After ``begin``: ``state``, ``numbers`` (of the visits' users in it) and ``beta`` (of each event).
     """
 
-    def __init__(self, *, factors: int = 32, strata: int = 8, least: float = 0.01, asked: Mapping[str, float] | None = None,
-                 refresh_days: float | None = None, rng: int | None = 0, **settings: Any):
+    def __init__(self, *, factors: int = 32, strata: int = 8, least: float = 0.01, refresh_days: float | None = None,
+                 rng: int | None = 0, **settings: Any):
         if refresh_days is not None and not refresh_days > 0:
             raise ValueError(f"refresh_days={refresh_days!r}: give a number above zero, or None to learn vectors and strata once")
-        self.factors, self.strata, self.least, self.asked = factors, strata, least, asked
+        self.factors, self.strata, self.least = factors, strata, least
         self.refresh_days, self.rng, self.settings = refresh_days, rng, settings
 
     def begin(self, visits, first: int) -> None:
@@ -52,8 +51,7 @@ class Live:
     def scores(self, visits, visit: int) -> np.ndarray:
         if self.refresh_days and visits.time[visit] >= self._since + self.refresh_days * DAY:
             self.begin(visits, visit)
-        asked = self.asked and {layer: weight for layer, weight in self.asked.items() if layer in self.state.active}
-        return self.state.scores(visits.users[visits.user[visit]], visits.time[visit], asked)
+        return self.state.scores(visits.users[visits.user[visit]], visits.time[visit])
 
     def learn(self, visits, visit: int) -> None:
         self._learn(visits, visit, visit + 1)

@@ -44,6 +44,7 @@ class InterestState(Stored):
     regression : kappa, in units of beta; 0 for plain means (and 0 where there is no mass).
     drift : None, or settings of `drift.DEFAULTS` to change, {} for none of them: on an alarm all half-lives of that user shrink,
         and recover with later events.
+    asked : what each layer counts in a score, by name, layers not named nothing; None: `ASKED`.
 
     A late event counts as old as it is: without drift the order of events does not matter. (With drift, a late event ages at the
     user's present pace and does not show itself to the detector.) The same event twice counts twice. An event that weighs 0 leaves
@@ -51,7 +52,7 @@ class InterestState(Stored):
     and in each user's. A jump of the clock makes old interest fade to nothing, never to NaN. A user without a membership adds to no
     stratum; items without a category or a vector have 0 in these layers, and a new user has 0 in all of his own. Profiles take 8
     bytes per user and category.
-    Raises ValueError for a half-life that is not above zero, a negative beta or kappa, and an unknown setting.
+    Raises ValueError for a half-life that is not above zero, a negative beta or kappa, and an unknown setting or layer.
 
     >>> state = InterestState().start(pd.DataFrame({"item_id": ["x", "y"], "category": ["a/b", "a"]}))
     >>> events = pd.DataFrame({"user_id": ["u"], "item_id": ["x"], "behaviour": ["view"], "timestamp": [1.7e9]})
@@ -60,7 +61,7 @@ class InterestState(Stored):
     """
 
     def __init__(self, half_lives: Mapping[str, float | None] | None = None, weights: Mapping[str, float] | None = None,
-                 regression: float = 5.0, drift: Mapping[str, Any] | None = None):
+                 regression: float = 5.0, drift: Mapping[str, Any] | None = None, asked: Mapping[str, float] | None = None):
         for name, days in (half_lives or {}).items():
             if name not in LAYERS:
                 raise ValueError(f"half_lives: {name!r} is no layer; there are {', '.join(LAYERS)}")
@@ -71,8 +72,11 @@ class InterestState(Stored):
                 raise ValueError(f"weights: {name!r} weighs {beta!r}; give a number from 0 on: interest fades by itself")
         if not (regression >= 0 and np.isfinite(regression)):
             raise ValueError(f"regression={regression!r}: give the events the long-term interest is worth, 0 for none")
+        for name, weight in (asked or {}).items():
+            if name not in LAYERS or not np.isfinite(weight):
+                raise ValueError(f"asked: {name!r} counts {weight!r}; give finite numbers to some of {', '.join(LAYERS)}")
         drift_settings(drift)
-        self.half_lives, self.weights, self.regression, self.drift = half_lives, weights, regression, drift
+        self.half_lives, self.weights, self.regression, self.drift, self.asked = half_lives, weights, regression, drift, asked
 
     def start(self, items: pd.DataFrame, vectors=None, membership=None) -> Self:
         """Begin with an empty state for this catalogue; returns the state.
@@ -212,7 +216,7 @@ class InterestState(Stored):
         return pd.DataFrame({layer: shares[layer] for layer in self.active}, index=self.items_.rename(ITEM))
 
     def scores(self, user: str, at=None, weights: Mapping[str, float] | None = None) -> np.ndarray:
-        """``sum_l weights_l layer_l`` for every item, (m,) float32; layers not named weigh 0, None means `ASKED`."""
+        """``sum_l weights_l layer_l`` for every item, (m,) float32; layers not named weigh 0, None means ``asked``."""
         out = np.empty(len(self.items_), np.float32)
         kernel.score(*self._question(user, at, weights), self._across, out)
         return out
@@ -292,7 +296,8 @@ class InterestState(Stored):
         """What follows from settings and catalogue."""
         days = HALF_LIVES | dict(self.half_lives or {})
         self._rate = np.array([0.0 if days[layer] is None else 1 / (DAY * days[layer]) for layer in LAYERS])
-        self._asked = np.array([ASKED[layer] for layer in LAYERS])
+        asked = ASKED if self.asked is None else self.asked
+        self._asked = np.array([float(asked.get(layer, 0.0)) for layer in LAYERS])
         drift = drift_settings(self.drift)
         watch = [0.0] * 6 if drift is None else [LAYERS.index(drift["layer"]), *[float(drift[name]) for name in (
             "delta", "threshold", "warmup", "factor", "recovery")]]

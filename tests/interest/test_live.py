@@ -24,10 +24,10 @@ def test_what_is_said_is_that_of_a_state_with_the_same_vectors_that_saw_all_befo
     visits, player = Visits.from_events(log(), items=catalogue()), Live(**SETTINGS, regression=1.0)
     shown = played(player, visits, 100, 150)
     user, state = visits.users[visits.user[150]], player.state
-    again = type(state)(regression=1.0).start(visits.catalogue, state.item_vectors_, pd.DataFrame(
+    again = type(state)(regression=1.0, asked=SETTINGS["asked"]).start(visits.catalogue, state.item_vectors_, pd.DataFrame(
         state.people_[:, state._member], index=list(state._number), columns=state.strata_))
     again.update(visits.before(150))
-    assert shown == pytest.approx(again.scores(user, visits.time[150], SETTINGS["asked"]), rel=1e-5)
+    assert shown == pytest.approx(again.scores(user, visits.time[150]), rel=1e-5)
     assert state.active == ("overall", "stratum", "domain", "long", "short")
 
 

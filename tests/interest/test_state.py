@@ -191,6 +191,15 @@ def test_scores_are_the_weighted_sum_of_the_layers_and_lists_are_their_best(weig
         assert columns.tolist() == best.index.tolist() and values == pytest.approx(best.to_numpy(), rel=1e-5, abs=1e-6)
 
 
+def test_what_layers_are_asked_can_be_a_setting_and_is_kept(tmp_path):
+    asked = {"domain": 2.0, "long": -1.0}
+    state, plain = started(asked=asked).update(log()), started().update(log())
+    for there in (state, models.load(state.save(tmp_path / "state.npz"))):
+        assert np.array_equal(there.scores("u1", NOW), plain.scores("u1", NOW, asked))
+        assert there.recommend("u1", 4, NOW)["score"].tolist() == plain.recommend("u1", 4, NOW, weights=asked)["score"].tolist()
+        assert there.scores("u1", NOW, {"overall": 1.0}).tolist() == plain.scores("u1", NOW, {"overall": 1.0}).tolist()
+
+
 def test_a_large_catalogue_is_scored_as_its_layers_say():
     rng = np.random.default_rng(0)
     items = pd.DataFrame({"item_id": [f"{n:04d}" for n in range(1300)], "category": [f"c{n % 7}" for n in range(1300)]})
@@ -348,6 +357,7 @@ def test_arrays_with_one_bad_event_are_refused_whole(wrong):
     ({"half_lives": {"short": 0}}, "short has 0; give a number of days above zero"), ({"half_lives": {"long": -1}}, "above zero"),
     ({"half_lives": {"long": np.nan}}, "above zero"), ({"half_lives": {"item": 3}}, "'item' is no layer"),
     ({"weights": {"view": -1}}, "from 0 on"), ({"regression": -1}, "0 for none"), ({"regression": np.inf}, "0 for none"),
+    ({"asked": {"item": 1}}, "asked: 'item'"), ({"asked": {"long": np.nan}}, "finite numbers"),
     ({"drift": {"speed": 1}}, "'speed' is no setting"), ({"drift": {"layer": "overall"}}, "cannot be watched"),
     ({"drift": {"factor": 0}}, "above 0"), ({"drift": {"threshold": 0}}, "threshold=0")], ids=str)
 def test_settings_that_make_no_sense_are_refused(settings, message):
