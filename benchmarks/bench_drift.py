@@ -1,9 +1,10 @@
 """A change of taste on the market, whose date is known: how long each method needs to follow, and what the delay costs.
 
-    python benchmarks/bench_drift.py [--short] [markets]
+    python benchmarks/bench_drift.py [--short] [--views] [markets]
 
-Nothing is asserted. All clicks are learned from (--short: those of the watched). Watched are the users whose taste changes and who
-clicked on two days before and two after, and as many who only pretend: another user's date, and a category they care little for.
+Nothing is asserted. All clicks are learned from (--short: those of the watched; --views: every behaviour, without the layered
+models, which would take long). Watched are the users whose taste changes and who clicked on
+two days before and two after, and as many who only pretend: another user's date, and a category they care little for.
 
 *Follows*: the risen category's share of the list of 20 has grown by at least half of what the true interest moved, compared with
 the first list after the change. *Lag*: days from the change to that list, which is made when the user comes. Who has not followed
@@ -27,7 +28,7 @@ from recsys_kit.interest.state import ASKED, InterestState
 from recsys_kit.models.ease import EASE
 from recsys_kit.models.puresvd import PureSVD
 
-SHORT = "--short" in sys.argv
+SHORT, VIEWS = "--short" in sys.argv, "--views" in sys.argv
 MARKETS = int(next((word for word in sys.argv[1:] if word.isdigit()), 1 if SHORT else 4))
 K, L2 = 20, 100.0
 
@@ -131,7 +132,7 @@ def median(lag, seen) -> float:
 def market(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lags (a row per method and user) and regrets (a row per method and visit of a changed user), of one market."""
     data, rng = load("market", seed=seed), np.random.default_rng(seed)
-    clicks = data.events[data.events["behaviour"] == "click"]
+    clicks = data.events[data.events["behaviour"] != "return"] if VIEWS else data.events[data.events["behaviour"] == "click"]
     people = watched(data, clicks, rng)
     if SHORT:
         clicks = clicks[clicks["user_id"].isin(people.index)]
@@ -145,6 +146,8 @@ def market(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     worth = {visit: data.truth.oracle_scores([who[visit]], pd.Timestamp(visits.time[visit], unit="s"))[0, where]
              for visit in np.flatnonzero(wanted)[::4] if people.loc[who[visit], "real"]}
     for name, make in METHODS.items():
+        if VIEWS and name.startswith("layered"):
+            continue
         began, player = time.process_time(), make()
         lists = play(player, visits, begin, wanted)
         for user, row in people.iterrows():
