@@ -45,7 +45,8 @@ class Live:
             membership = membership.div(membership.sum(axis=1), axis=0)
         self.state = InterestState(**self.settings).start(visits.catalogue, _of_length_1(model.item_vectors_), membership)
         self.numbers = self.state.numbers(visits.users, new=True)
-        self.beta, self._since = event_weights(visits.events, self.state.weights), visits.time[first]
+        self.beta = event_weights(visits.events, self.state.weights)
+        self._since = visits.time[min(first, len(visits) - 1)]  # after the last visit nothing comes that could ask for more
         self._learn(visits, 0, first)
 
     def scores(self, visits, visit: int) -> np.ndarray:
