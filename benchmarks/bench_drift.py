@@ -24,7 +24,7 @@ from recsys_kit.evaluate.players import DAY, FoldedIn, Static, Taught
 from recsys_kit.evaluate.replay import best
 from recsys_kit.evaluate.visits import Visits
 from recsys_kit.interest.layered import LayeredInterest
-from recsys_kit.interest.state import ASKED, InterestState
+from recsys_kit.interest.state import ASKED, HALF_LIVES, InterestState
 from recsys_kit.models.ease import EASE
 from recsys_kit.models.puresvd import PureSVD
 
@@ -88,7 +88,8 @@ class State:
 METHODS = {"EASE, fitted once": lambda: Static(EASE(L2)), "EASE, refitted daily": Mornings,
            "EASE, refitted daily, history fading (30 d)": lambda: Mornings(30.0), "state": State,
            "state, with detector": lambda: State(drift={}), "state, short-term layer x 3": lambda: State(3.0),
-           "layered": lambda: Taught(LayeredInterest()), "layered, taste_days=30": lambda: Taught(LayeredInterest(taste_days=30.0))}
+           "state, a third of its half-lives": lambda: State(half_lives={layer: days / 3 for layer, days in HALF_LIVES.items()}),
+           "layered": lambda: Taught(LayeredInterest()), "layered, taste_days=20": lambda: Taught(LayeredInterest(taste_days=20.0))}
 
 
 def watched(data, clicks, rng) -> pd.DataFrame:
