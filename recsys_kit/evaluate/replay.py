@@ -18,7 +18,7 @@ import pandas as pd
 
 from recsys_kit.data.sources import DataError
 from recsys_kit.evaluate.visits import Visits
-from recsys_kit.schema import TIME, USER
+from recsys_kit.schema import ITEM, TIME, USER
 
 EVERY = 500  # visits between two checkpoints
 
@@ -145,8 +145,10 @@ def _table(rows: list, players: Mapping[str, Player], visits: Visits) -> pd.Data
 
 
 def _about(players, visits: Visits, *numbers) -> dict:
-    total = int(pd.util.hash_pandas_object(visits.events[[USER, TIME]], index=False).sum()) + int(visits.item[visits.wanted].sum())
-    return {"players": list(players), "events": total, "numbers": [int(number) for number in numbers]}
+    lines = pd.util.hash_pandas_object(visits.events[[USER, TIME, ITEM]], index=False).to_numpy()
+    lines = lines * np.arange(1, len(lines) + 1, dtype=np.uint64)  # so that their order counts
+    return {"players": list(players), "events": [int(lines.sum()), int(lines[visits.wanted].sum()), len(visits.items)],
+            "numbers": [int(number) for number in numbers]}
 
 
 def _resume(checkpoint, about: dict) -> tuple[list, int]:

@@ -138,6 +138,16 @@ def test_a_checkpoint_of_something_else_is_refused(visits, tmp_path):
         replay({"seer": Seer()}, Visits.from_events(visits.events, wanted=["purchase"]), first=100, checkpoint=path)
     with pytest.raises(DataError, match="other players"):
         replay({"other": Seer()}, visits, first=100, checkpoint=path)
+    events = visits.events
+    for other in (events.assign(item_id=events["item_id"].to_numpy()[np.random.default_rng(0).permutation(len(events))]),
+                  events.assign(user_id=events["user_id"].replace({"u01": "u02", "u02": "u01"}))):
+        other = Visits.from_events(other)
+        assert len(other.events) == len(events)
+        with pytest.raises(DataError, match="other players, visits or cuts"):
+            replay({"seer": Seer()}, other, first=100, checkpoint=path)
+    more = Visits.from_events(events, items=pd.DataFrame({"item_id": ["one more"]}))
+    with pytest.raises(DataError, match="other players, visits or cuts"):
+        replay({"seer": Seer()}, more, first=100, checkpoint=path)
     path.write_text("{")
     with pytest.raises(DataError, match="no checkpoint"):
         replay({"seer": Seer()}, visits, first=100, checkpoint=path)
