@@ -83,10 +83,15 @@ def coerce_ids(values: pd.Series) -> pd.Series:
 
 
 def moment(at) -> pd.Timestamp | None:
-    """A moment as a UTC timestamp without a zone, from anything `pandas.Timestamp` reads; None stays None."""
+    """A moment as a UTC timestamp without a zone, from unix seconds or what `pandas.Timestamp` reads; None stays None.
+
+    Raises ValueError for what is no time.
+    """
     if at is None:
         return None
-    at = pd.Timestamp(at)
+    given, at = at, pd.Timestamp(float(at), unit="s") if isinstance(at, (int, float, np.number)) else pd.Timestamp(at)
+    if at is pd.NaT:
+        raise ValueError(f"at={given!r} is no time; give a time such as 2024-05-31 18:05 (UTC), or unix seconds")
     return at.tz_convert("UTC").tz_localize(None) if at.tz is not None else at
 
 

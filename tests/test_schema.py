@@ -1,5 +1,6 @@
 """A broken table gets one clear error; a sound one comes out in the common types with every row still there."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -116,6 +117,17 @@ def test_a_decimal_id_too_large_to_be_exact_is_refused():
 
 def test_a_moment_with_a_zone_is_read_in_utc():
     assert moment("2024-01-01T02:00+02:00") == moment("2024-01-01") == pd.Timestamp("2024-01-01") and moment(None) is None
+
+
+@pytest.mark.parametrize("at", [1704067200, 1704067200.0, np.int64(1704067200), np.float32(1704067200)], ids=repr)
+def test_a_plain_number_is_a_moment_in_unix_seconds_as_it_is_in_a_column_of_times(at):
+    assert moment(at) == pd.Timestamp("2024-01-01")
+
+
+@pytest.mark.parametrize("at", [np.nan, pd.NaT, "NaT"], ids=repr)
+def test_a_moment_that_is_none_is_refused(at):
+    with pytest.raises(ValueError, match="is no time; give a time such as"):
+        moment(at)
 
 
 @pytest.mark.parametrize("seq", [[1.5, 2, 3, 4], [1, None, 3, 4]])
