@@ -112,6 +112,8 @@ class InterestState(Stored):
         """The numbers of users, int64: what `learn` is told. Unknown ones are -1, or join (``new=True``), in amortised O(1)."""
         self._check_fitted()
         ids = coerce_ids(pd.Series(users, dtype=None if len(users) else "str"))
+        if new and ids.isna().any():
+            raise ValueError("a user without an id; leave out what was done by those who are not known")
         if new:
             for name in ids.unique():
                 self._number.setdefault(name, len(self._number))

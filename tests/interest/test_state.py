@@ -340,6 +340,15 @@ def test_events_that_cannot_be_learned_are_refused_and_none_of_them_is_learned(n
     assert state.numbers(["someone new"]).tolist() == [-1]
 
 
+def test_a_user_without_an_id_is_refused_and_joins_nothing():
+    state = started().update(log())
+    for nobody in (None, np.nan):
+        for act in (lambda one: state.visit(one, [1], 1.7e9, 3), lambda one: state.numbers(["someone new", one], new=True)):
+            with pytest.raises(ValueError, match="a user without an id"):
+                act(nobody)
+    assert state.numbers(["someone new", None]).tolist() == [-1, -1]
+
+
 @pytest.mark.parametrize("wrong", [{"user": 9}, {"user": -1}, {"item": 6}, {"beta": -1.0}, {"beta": np.nan}, {"beta": np.inf},
                                    {"seconds": np.nan}, {"seconds": -np.inf}, {"seconds": 1e12}], ids=str)
 def test_arrays_with_one_bad_event_are_refused_whole(wrong):
