@@ -19,7 +19,8 @@ class Live:
     Items get PureSVD's vectors (Cremonesi et al., 2010) at length 1, users soft strata by K-Means on the directions of theirs;
     who is new is in none. After that the state sees visit after visit.
 
-    factors, strata : length of the vectors; how many strata, 0 for none. least : a membership below it counts as none.
+    factors, strata : length of the vectors; how many strata, 0 for none. least : a membership below it counts as none, but
+    for the largest; where fewer users differ than there are to be strata, these are fewer.
     refresh_days : vectors and strata are learned anew so often, None: never. settings : of the `InterestState`, such as
     ``half_lives``, what its layers are ``asked``, or ``weights`` of behaviours.
 
@@ -38,10 +39,11 @@ class Live:
         model = PureSVD(self.factors).fit(before, items=visits.catalogue)
         users = pd.Index(before["user_id"].unique())
         places = pd.DataFrame(_of_length_1(model.vectors(users)), index=users)
-        membership, strata = None, min(self.strata, len(users))
+        membership, strata = None, min(self.strata, len(places.drop_duplicates()))
         if strata > 1:
             membership = kmeans(places, strata, rng=self.rng).membership(places)
-            membership = membership.where(membership >= self.least, 0.0)
+            largest = membership.max(axis=1).clip(upper=self.least)  # stays, however small
+            membership = membership.where(membership.ge(largest, axis=0), 0.0)
             membership = membership.div(membership.sum(axis=1), axis=0)
         self.state = InterestState(**self.settings).start(visits.catalogue, _of_length_1(model.item_vectors_), membership)
         self.numbers = self.state.numbers(visits.users, new=True)

@@ -59,6 +59,20 @@ def test_vectors_learned_anew_are_those_of_a_player_that_begins_then():
         Live(refresh_days=0)
 
 
+@pytest.mark.parametrize(("items", "settings"), [
+    ("i01", {}), ("i01", {"factors": 4, "refresh_days": 5.0}), (["i01", "i02"], {"strata": 9}), (None, {"strata": 50}),
+    (None, {"least": 1.0})], ids=str)
+def test_users_who_are_all_alike_or_belong_to_many_strata_a_little_are_no_obstacle(items, settings):
+    table = log().drop_duplicates(["user_id", "timestamp"])
+    if items is not None:
+        table = table.assign(item_id=np.resize(items, len(table)))
+    visits, player = Visits.from_events(table), Live(**settings)
+    shown = played(player, visits, 100, 150)
+    member = player.state.people_[player.numbers, player.state._member]
+    assert np.isfinite(shown).all() and member[member.any(axis=1)].sum(axis=1) == pytest.approx(1)
+    assert (len(player.state.strata_) == 0) is (items == "i01")
+
+
 def test_it_takes_part_in_a_replay_also_without_strata_and_hears_the_behaviours_it_is_told_to():
     visits = Visits.from_events(log(), items=catalogue().drop(columns="category"))
     players = {"all": Live(strata=0, factors=4), "purchases": Live(strata=0, factors=4, weights={"purchase": 1.0})}
