@@ -47,8 +47,9 @@ def explain(model: LayeredInterest, user, item, at=None) -> Explanation:
     """Why ``item`` has its score for ``user`` at a moment (None: after the last visit); an unknown user is a newcomer.
 
     A visit is *of like taste* if its vote (`Kindred`) is more than the average one of its age. A stratum's customers are those
-    whose largest membership is in the user's own largest. Nothing from ``at`` on is spoken of, as nothing of it is in the score;
-    what came late to the model is dated when it came. A newcomer is told of the shop alone, for there is nothing else to tell.
+    whose largest membership is in the user's own largest. Nothing after ``at`` is spoken of, as nothing of it is in the score, and
+    what happened at that moment only if nothing came later; what came late to the model is dated when it came. A newcomer is told
+    of the shop alone, for there is nothing else to tell.
     Raises ValueError for an item that is not in the catalogue, `NotFittedError`.
     """
     return _Teller(model, user, at).explain(_ids([item])[0])
@@ -79,7 +80,7 @@ class _Teller:
         self.model, x = model._as_of(self.user, at)
         self.columns, self.scores = x * self.model.weights_, x @ self.model.weights_
         self.past = self.model._past
-        self.now = self.past.latest if at is None or self.model is not model else at.timestamp()
+        self.now = self.past.latest if at is None else at.timestamp()
         self.users, self.number = list(self.model._number), self.model._number.get(self.user, -1)
         [did] = {DID.get(name, "touched") for name in model.behaviours_} if len(model.behaviours_) == 1 else ["touched"]
         self.did, self.short, self.long = did, WINDOW * model.short_days, WINDOW * model.long_days

@@ -172,13 +172,13 @@ class LayeredInterest(Ranker):
 
     def _score(self, users: pd.Index, at: pd.Timestamp | None) -> np.ndarray:
         if at is not None and at.timestamp() < self._past.latest:
-            return self._until(at.timestamp())._score(users, None)  # once for all users
+            return self._until(at.timestamp())._score(users, at)  # once for all users
         return np.array([self._as_of(user, at)[1] @ self.weights_ for user in users]).reshape(len(users), len(self.items_))
 
     def _as_of(self, user: str, at: pd.Timestamp | None) -> tuple[LayeredInterest, np.ndarray]:
         """The model that knows what lies before a moment, and the columns it has for this user then."""
         if at is not None and at.timestamp() < self._past.latest:
-            return self._until(at.timestamp())._as_of(user, None)
+            return self._until(at.timestamp())._as_of(user, at)
         now = self._past.latest if at is None else at.timestamp()
         return self, self._look(self._number.get(str(user), len(self._number)), now)[0]
 

@@ -263,12 +263,12 @@ def test_at_an_earlier_moment_it_says_what_it_would_have_said_then_and_speaks_of
     told = 0
     for user in some(name, 3):
         item = then.items_[int(np.argmax(then.score([user])[0]))]
-        now, early = explain(model, user, item, at=at), explain(then, user, item)
+        now, early = explain(model, user, item, at=at), explain(then, user, item, at=at)
         assert now.sentence == early.sentence != explain(model, user, item).sentence
         pd.testing.assert_frame_equal(now.events, early.events)
         assert now.parts.to_dict() == early.parts.to_dict()
         assert (now.events["timestamp"] < at).all()
-        recount(then, user, item, now, before, items, before["timestamp"].max())
+        recount(then, user, item, now, before, items, at)
         told += len(now.events)
     assert told > 10
 

@@ -206,7 +206,7 @@ def test_asked_for_an_earlier_moment_it_answers_as_if_fitted_on_what_was_before(
     """On a log shorter than the days between two refreshes, too."""
     moment = LOG["timestamp"].iloc[0] + pd.Timedelta(days=day)
     early = fitted(LOG[LOG["timestamp"] < moment])
-    assert np.array_equal(fitted().score(USERS, at=moment), early.score(USERS))
+    assert np.array_equal(fitted().score(USERS, at=moment), early.score(USERS, at=moment))
     assert not np.array_equal(early.score(USERS), fitted().score(USERS))
 
 
@@ -218,7 +218,7 @@ def test_at_the_moment_of_the_last_visit_it_has_been_seen_and_a_second_before_it
     model, without = fitted().update(event("u04", "i01", "i02")), fitted()
     assert np.array_equal(model.score(USERS, at=LATER), model.score(USERS))
     moment = LATER - pd.Timedelta(seconds=1)
-    late = fitted().score(USERS)
+    late = fitted().score(USERS, at=moment)
     assert np.array_equal(model.score(USERS, at=moment), late) and not np.array_equal(late, without.score(USERS, at=LATER))
 
 
@@ -228,6 +228,15 @@ def test_what_comes_late_is_seen_when_it_comes():
     late, now = event("u04", "i07", "i05", time="2023-05-01"), event("u04", "i07", "i05", time=last)
     same(fitted().update(late), fitted().update(now))
     assert fitted().update(late)._past.latest == last.timestamp()
+
+def test_what_it_says_of_a_moment_does_not_change_when_later_visits_come():
+    """Interest has faded up to that moment, however long before it the last visit was."""
+    model, moment = fitted(), LATER + pd.Timedelta(days=20)
+    said, parts = model.score(USERS, at=moment), model.parts("u03", at=moment)
+    model.update(event("u05", "i01", "i02", time=moment + pd.Timedelta(days=1)))
+    assert np.array_equal(model.score(USERS, at=moment), said) and not np.array_equal(model.score(USERS), said)
+    pd.testing.assert_frame_equal(model.parts("u03", at=moment), parts)
+
 
 
 def test_vectors_are_learned_anew_every_so_many_days_and_no_visit_sooner(monkeypatch):
