@@ -15,7 +15,7 @@ from recsys_kit.interest.tastes import Domain, Missed, Taste, Words
 from recsys_kit.interest.trends import Kindred, Overall, Space, Stratum
 from recsys_kit.interest.weighing import Weighing
 from recsys_kit.models.base import Ranker
-from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, RETURN, TIME, TITLE, USER, moment
+from recsys_kit.schema import BEHAVIOUR, CATEGORY, ITEM, RETURN, TIME, TITLE, USER, coerce_ids, moment
 
 LAYERS = ("overall", "stratum", "kindred", "domain", "taste", "missed", "words")
 CONTROLS = ("random_strata", "permuted_strata")  # layers that should earn nothing
@@ -104,17 +104,20 @@ class LayeredInterest(Ranker):
     def visit(self, user: str, items, seconds: float) -> LayeredInterest:
         """`update` for one visit, without a table: id of the user, positions in ``items_``, unix seconds. Returns the model.
 
-        Raises ValueError for a position that is not there and for a time that is none; then nothing is learned.
+        Raises ValueError for a missing id, a position that is not there and a time that is none; then nothing is learned.
         """
         self._check_fitted()
-        items = np.sort(np.asarray(items, dtype=np.int64))
-        if not len(items) or items[0] < 0 or items[-1] >= len(self.items_) or not np.isfinite(seconds):
+        user, items = _id(user), np.sort(np.asarray(items, dtype=np.int64))
+        if not isinstance(user, str):
+            raise ValueError("visit: a user without an id; leave out the visits of those who are not known")
+        if (not len(items) or items[0] < 0 or items[-1] >= len(self.items_)
+                or not isinstance(seconds, (int, float, np.number)) or not np.isfinite(seconds)):
             raise ValueError(f"visit: items {items.tolist()} at {seconds!r}; give positions from 0 to {len(self.items_) - 1}, at "
                              f"least one, and unix seconds")
-        mine = self.learned_.setdefault(str(user), {})
+        mine = self.learned_.setdefault(user, {})
         for item in items.tolist():
             mine[item] = min(int(seconds), mine.get(item, int(seconds)))
-        self._live(str(user), items, float(seconds))
+        self._live(user, items, float(seconds))
         return self
 
     def _live(self, user: str, items: np.ndarray, now: float) -> None:
@@ -180,7 +183,7 @@ class LayeredInterest(Ranker):
         if at is not None and at.timestamp() < self._past.latest:
             return self._until(at.timestamp())._as_of(user, at)
         now = self._past.latest if at is None else at.timestamp()
-        return self, self._look(self._number.get(str(user), len(self._number)), now)[0]
+        return self, self._look(self._number.get(_id(user), len(self._number)), now)[0]
 
     def _until(self, moment: float) -> LayeredInterest:
         """The model as it was before a moment."""
@@ -212,6 +215,11 @@ class LayeredInterest(Ranker):
             take_state(one, own["weighing"][name])
         for name, layer in self._layers.items():
             take_state(layer, own["state"][name])
+
+
+def _id(user):
+    """The id as text, as tables have it: 7, 7.0 and "7" are one user; a missing one stays missing."""
+    return user if isinstance(user, str) else coerce_ids(pd.Series([user]))[0]
 
 
 def _visits(events: pd.DataFrame, catalogue: pd.Index) -> Iterator[tuple[str, np.ndarray, float]]:

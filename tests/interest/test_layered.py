@@ -72,11 +72,30 @@ def test_a_visit_is_an_update_without_a_table():
         pd.testing.assert_frame_equal(by_table.recommend(USERS, k), by_visit.recommend(USERS, k))
 
 
-@pytest.mark.parametrize("items, seconds", [([], 2e9), ([-1], 2e9), ([20], 2e9), ([1], np.nan), ([1], np.inf)])
+@pytest.mark.parametrize("items, seconds", [([], 2e9), ([-1], 2e9), ([20], 2e9), ([1], np.nan), ([1], np.inf),
+                                            ([1], LATER)])
 def test_a_visit_that_cannot_be_is_refused_and_nothing_is_learned(items, seconds):
     model, before = fitted(), fitted()
     with pytest.raises(ValueError, match="give positions from 0 to 19, at least one, and unix seconds"):
         model.visit("u04", items, seconds)
+    same(model, before)
+
+
+@pytest.mark.parametrize("user", [7, 7.0, np.float64(7), "7"], ids=repr)
+def test_a_user_is_the_same_one_by_visit_and_by_table_whatever_kind_the_id_is(user):
+    table = LOG.assign(user_id=LOG["user_id"].str[1:].astype(int))
+    model = made().fit(table, items=CATALOGUE)
+    model.visit(user, [3], LATER.timestamp())
+    again = made().fit(table, items=CATALOGUE).update(event("7", "i03"))
+    assert len(model._number) == table["user_id"].nunique() and np.array_equal(model.score(["7"]), again.score([7]))
+    pd.testing.assert_frame_equal(model.parts(user), again.parts("7"))
+
+
+@pytest.mark.parametrize("user", [None, np.nan, pd.NA], ids=repr)
+def test_a_visit_of_nobody_is_refused_and_nothing_is_learned(user):
+    model, before = fitted(), fitted()
+    with pytest.raises(ValueError, match="visit: a user without an id"):
+        model.visit(user, [3], LATER.timestamp())
     same(model, before)
 
 
@@ -210,6 +229,15 @@ def test_asked_for_an_earlier_moment_it_answers_as_if_fitted_on_what_was_before(
     assert not np.array_equal(early.score(USERS), fitted().score(USERS))
 
 
+def test_what_it_says_of_a_moment_does_not_change_when_later_visits_come():
+    """Interest has faded up to that moment, however long before it the last visit was."""
+    model, moment = fitted(), LATER + pd.Timedelta(days=20)
+    said, parts = model.score(USERS, at=moment), model.parts("u03", at=moment)
+    model.update(event("u05", "i01", "i02", time=moment + pd.Timedelta(days=1)))
+    assert np.array_equal(model.score(USERS, at=moment), said) and not np.array_equal(model.score(USERS), said)
+    pd.testing.assert_frame_equal(model.parts("u03", at=moment), parts)
+
+
 def test_before_the_first_event_nobody_is_told_anything():
     assert np.ptp(fitted(items=CATALOGUE.drop(columns=["category"])).score(USERS, at="2020-01-01")) == 0
 
@@ -228,15 +256,6 @@ def test_what_comes_late_is_seen_when_it_comes():
     late, now = event("u04", "i07", "i05", time="2023-05-01"), event("u04", "i07", "i05", time=last)
     same(fitted().update(late), fitted().update(now))
     assert fitted().update(late)._past.latest == last.timestamp()
-
-def test_what_it_says_of_a_moment_does_not_change_when_later_visits_come():
-    """Interest has faded up to that moment, however long before it the last visit was."""
-    model, moment = fitted(), LATER + pd.Timedelta(days=20)
-    said, parts = model.score(USERS, at=moment), model.parts("u03", at=moment)
-    model.update(event("u05", "i01", "i02", time=moment + pd.Timedelta(days=1)))
-    assert np.array_equal(model.score(USERS, at=moment), said) and not np.array_equal(model.score(USERS), said)
-    pd.testing.assert_frame_equal(model.parts("u03", at=moment), parts)
-
 
 
 def test_vectors_are_learned_anew_every_so_many_days_and_no_visit_sooner(monkeypatch):
