@@ -83,7 +83,8 @@ class _Teller:
         self.now = self.past.latest if at is None else at.timestamp()
         self.users, self.number = list(self.model._number), self.model._number.get(self.user, -1)
         [did] = {DID.get(name, "touched") for name in model.behaviours_} if len(model.behaviours_) == 1 else ["touched"]
-        self.did, self.short, self.long = did, WINDOW * model.short_days, WINDOW * model.long_days
+        self.did, self.short = did, WINDOW * model.short_days
+        self.long = max(WINDOW * model.long_days, self.short)  # a sentence counts from the wider to the narrower
         titles = self.model.texts_.get(TITLE, pd.Index([]))
         self.titles, self.paths = titles.to_numpy(), self.model.texts_.get(CATEGORY, pd.Index([])).to_numpy()
         self.line_visit = np.repeat(np.arange(self.past.visits), np.diff(self.past.starts[:self.past.visits + 1]))

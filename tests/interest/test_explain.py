@@ -288,6 +288,20 @@ def test_the_window_moves_on_with_the_moment_asked_for():
             recount(fitted(), user, item, explain(fitted(), user, item, at), events, items, at)
 
 
+def test_a_shop_whose_trend_outlives_its_popularity_is_counted_right_too():
+    """The narrower count of a clause is never over the longer time."""
+    model = LayeredInterest(**SETTINGS, short_days=10.0, long_days=2.0).fit(LOG, items=CATALOGUE)
+    model._weighing[""].weights, narrower = np.abs(model.weights_), 0
+    for user in some("small"):
+        for item in model.items_:
+            for clause in explain(model, user, item).sentence.split("; "):
+                counts = [int(number) for number in re.findall(r"ouched (\d+) times? in the shop|, (\d+) of them", clause)
+                          for number in number if number]
+                assert all(one <= counts[0] for one in counts[1:])
+                narrower += len(counts) > 1
+    assert narrower > 10
+
+
 def test_after_an_update_and_a_reload_it_speaks_of_what_came(tmp_path):
     model = LayeredInterest(**SETTINGS).fit(LOG.assign(behaviour="purchase"), items=CATALOGUE)
     assert "ouched" not in explain(model, "u03", "i05").sentence
