@@ -61,6 +61,8 @@ class LayeredInterest(Ranker):
     def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users) -> None:
         known = pd.DataFrame(index=self.items_) if items is None else items.set_index(ITEM).reindex(self.items_)
         self.texts_ = {name: pd.Index(known[name].fillna("").astype("str")) for name in (CATEGORY, TITLE) if name in known}
+        if CATEGORY in self.texts_:  # "/a//b" is "a/b": what has no name is no category
+            self.texts_[CATEGORY] = self.texts_[CATEGORY].map(lambda path: "/".join(filter(None, path.split("/")))).astype("str")
         self._begin()
         if not self._layers:
             raise ValueError(f"layers={self.layers}: there is none of them without categories and titles; give items= with these "

@@ -366,6 +366,15 @@ def test_without_titles_items_go_by_their_ids_and_without_categories_none_is_nam
     assert "title" not in named
 
 
+def test_a_category_is_the_same_with_a_slash_before_behind_or_doubled():
+    """What stands between two slashes and is empty is no category, and none to be told of."""
+    slashed = CATALOGUE.assign(category="/" + CATALOGUE["category"].str.replace("/", "//", n=1) + "/")
+    plain, model = (LayeredInterest(["domain"], **SETTINGS).fit(LOG, items=items) for items in (CATALOGUE, slashed))
+    assert np.array_equal(model.score(["u03", "nobody"]), plain.score(["u03", "nobody"]))
+    for item in model.items_:
+        assert explain(model, "u03", item).sentence == explain(plain, "u03", item).sentence
+
+
 def missing_chances(**settings) -> tuple[LayeredInterest, pd.DataFrame]:
     """Everybody buys 'hit' day after day; 'steady' is there each day and buys something else, never that."""
     rows = []
