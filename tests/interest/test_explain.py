@@ -246,10 +246,11 @@ def test_what_adds_most_is_told_wherever_a_visit_shows_it():
     """The first of the columns that add and have visits behind them is never left out."""
     for user, item, one in told("small"):
         with_events = set(one.events["layer"])
-        events, number = real("small")[0], fitted().weights_[0]
-        if user != "nobody" and number > 0 and one.parts.index[0] == "popular" and (events["item_id"] == item).any():
+        events, weights = real("small")[0], dict(zip(fitted().columns_, fitted().weights_, strict=True))
+        first = one.parts.index[0]
+        if user != "nobody" and weights["popular"] > 0 and first == "popular" and (events["item_id"] == item).any():
             assert "popular" in with_events
-        if user != "nobody" and one.parts.index[0].removeprefix("recent_") == "taste":
+        if user != "nobody" and first.removeprefix("recent_") == "taste" and weights[first] > 0:
             assert "taste" in with_events
 
 
