@@ -100,8 +100,10 @@ class _Teller:
         parts = pd.Series(self.columns[item], index=self.model.columns_, name="adds")
         weights = dict(zip(parts.index, self.model.weights_, strict=True))
         found: dict[str, pd.DataFrame] = {}
-        for name in parts.sort_values(ascending=False, kind="stable").index:
-            if parts[name] > parts.max() / 10 and weights[name] > 0 and name != "missed" and len(found) < REASONS:
+        for column in parts.sort_values(ascending=False, kind="stable").index:
+            name = column.removeprefix("recent_")  # two half-lives of one thing have the same visits behind them
+            strong = parts[column] > parts.max() / 10 and weights[column] > 0
+            if strong and name not in ("missed", *found) and len(found) < REASONS:
                 rows = self._rows(name, item)
                 if len(rows):
                     found[name] = rows

@@ -31,7 +31,8 @@ class LayeredInterest(Ranker):
     layers : which of ``LAYERS`` to use, and of ``CONTROLS``. ``domain`` needs categories and ``words`` titles in ``items``; they
         are left out without. variants : by name, some of these layers; each variant has weights of its own, learned from the same
         visits (`score_variant`), so that leaving out each layer in turn does not cost a life per layer.
-    short_days, long_days, taste_days : half-lives of trends, of popularity, and of a user's history. strata : how many soft strata.
+    short_days, long_days : half-lives of trends and of popularity. taste_days, recent_days : of a user's history, as it was all
+        along and as it is lately: the weights learn which of the two to believe. strata : how many soft strata.
     refresh_days : what is learned from the whole past (vectors, strata, EASE with its ``l2``) is learned anew so often.
     burn_in : visits before the first weights are learned. rate : Adagrad's. repeats : whether owned items may be wanted again.
 
@@ -41,13 +42,14 @@ class LayeredInterest(Ranker):
     """
 
     def __init__(self, layers: Sequence[str] = LAYERS, *, short_days: float = 4.0, long_days: float = 60.0,
-                 taste_days: float = 120.0, strata: int = 64, refresh_days: float = 14.0, burn_in: int = 2000, rate: float = 0.07,
-                 repeats: bool = False, l2: float = 200.0, variants: Mapping[str, Sequence[str]] | None = None):
+                 taste_days: float = 120.0, recent_days: float = 10.0, strata: int = 64, refresh_days: float = 14.0,
+                 burn_in: int = 2000, rate: float = 0.07, repeats: bool = False, l2: float = 200.0,
+                 variants: Mapping[str, Sequence[str]] | None = None):
         for name, some, of in [("layers", layers, LAYERS + CONTROLS), *[(f"variants: {name}", some, layers)
                                                                         for name, some in (variants or {}).items()]]:
             if isinstance(some, str) or not len(some) or any(layer not in of for layer in some):
                 raise ValueError(f"{name}={some!r}: give a list of some of {', '.join(of)}")
-        for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days,
+        for name, value in {"short_days": short_days, "long_days": long_days, "taste_days": taste_days, "recent_days": recent_days,
                             "refresh_days": refresh_days, "rate": rate, "l2": l2}.items():
             if not 0 < value < np.inf:
                 raise ValueError(f"{name}={value!r}: give a number above zero")
@@ -55,7 +57,8 @@ class LayeredInterest(Ranker):
             if not 1 <= value < np.inf or int(value) != value:
                 raise ValueError(f"{name}={value!r}: give a whole number from 1 on")
         self.layers, self.short_days, self.long_days, self.taste_days = list(layers), short_days, long_days, taste_days
-        self.strata, self.refresh_days, self.burn_in, self.rate = int(strata), refresh_days, int(burn_in), rate
+        self.recent_days, self.strata, self.refresh_days = recent_days, int(strata), refresh_days
+        self.burn_in, self.rate = int(burn_in), rate
         self.repeats, self.l2, self.variants = repeats, l2, variants
 
     def _fit(self, events: pd.DataFrame, items: pd.DataFrame | None, users) -> None:
@@ -82,8 +85,8 @@ class LayeredInterest(Ranker):
                   "random_strata": lambda: RandomStrata(self._space, strata=self.strata, days=short),
                   "permuted_strata": lambda: PermutedStrata(self._space, strata=self.strata, days=short),
                   "kindred": lambda: Kindred(self._space, days=short),
-                  "domain": lambda: Domain(texts[CATEGORY], days=self.taste_days),
-                  "taste": lambda: Taste(m, days=self.taste_days, l2=self.l2),
+                  "domain": lambda: Domain(texts[CATEGORY], days=self.taste_days, recent_days=self.recent_days),
+                  "taste": lambda: Taste(m, days=self.taste_days, recent_days=self.recent_days, l2=self.l2),
                   "missed": lambda: Missed(m, days=short),
                   "words": lambda: Words(texts[TITLE])}
         needs = {"domain": CATEGORY, "words": TITLE}

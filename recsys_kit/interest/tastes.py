@@ -15,16 +15,17 @@ MANY = 3  # so many items a user, and the users' side is the cheaper one
 
 
 class Taste:
-    """What goes with what the user touched: EASE (Steck, 2019) on a matrix that fades, and a history that fades.
+    """What goes with what the user touched, and lately touched: EASE (Steck, 2019) on a matrix and a history that fade.
 
-    ``x B`` with ``x_i = 2^(-age_i / h)``, and B learned from all users' such rows, whenever the layer is refreshed. Where items are
-    more than `MANY` times the users, nothing of size items x items is made: as in `EASE`, the users' inverse gives the same scores.
+    ``x B`` with ``x_i = 2^(-age_i / h)``, for a long and a short half-life h, and B learned from all users' rows of the long one,
+    whenever the layer is refreshed. Where items are more than `MANY` times the users, nothing of size items x items is made: as in
+    `EASE`, the users' inverse gives the same scores.
     """
 
-    names = ("taste",)
+    names = ("taste", "recent_taste")
 
-    def __init__(self, n_items: int, *, days: float, l2: float):
-        self.n_items, self.days, self.l2 = n_items, days, l2
+    def __init__(self, n_items: int, *, days: float, recent_days: float, l2: float):
+        self.n_items, self.days, self.recent_days, self.l2 = n_items, days, recent_days, l2
         self.weights, self.rows, self.inverse, self.explained = None, None, None, None
 
     def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
@@ -32,8 +33,8 @@ class Taste:
 
     def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
         items, times = past.history(user)
-        x = (2 ** ((times - now) / (DAY * self.days))).astype(np.float32)
-        return [np.log(np.maximum(self.goes_with(items, x), 0) + 0.01)]
+        rows = [(2 ** ((times - now) / (DAY * days))).astype(np.float32) for days in (self.days, self.recent_days)]
+        return [np.log(np.maximum(self.goes_with(items, x), 0) + 0.01) for x in rows]
 
     def goes_with(self, items: np.ndarray, x: np.ndarray) -> np.ndarray:
         """``x B``, (items,), for a row that has the values ``x`` at these items and is zero elsewhere."""
@@ -100,32 +101,33 @@ class Missed:
 
 
 class Domain:
-    """How much of the user's fading interest lies in the item's category, at every depth of its path, finer ones counting as much.
+    """How much of the user's interest, long and recent, lies in the item's category, at every depth of its path alike.
 
-    ``log((n_c + a f_c) / (n + a))`` per depth, with n_c the user's faded events in category c, f_c the category's share of the
-    catalogue, and a = 1: without events of one's own every category has the share it has in the shop.
+    ``log((n_c + a f_c) / (n + a))`` per depth, with n_c the user's events in category c, faded by one of two half-lives, f_c the
+    category's share of the catalogue, and a = 1: without events of one's own every category has the share it has in the shop.
     """
 
-    names = ("domain",)
+    names = ("domain", "recent_domain")
 
-    def __init__(self, paths: pd.Series, *, days: float):
+    def __init__(self, paths: pd.Series, *, days: float, recent_days: float):
         parts = paths.fillna("").astype("str").str.split("/")
         depths = range(1, int(parts.str.len().max()) + 1)
         self.levels = [pd.factorize(parts.str[:depth].str.join("/"))[0] for depth in depths]
         self.usual = [np.bincount(codes) / len(codes) for codes in self.levels]
-        self.profiles = [Fading((64, len(usual)), days) for usual in self.usual]
+        self.profiles = [Fading((64, len(usual)), half_life) for half_life in (days, recent_days) for usual in self.usual]
 
     def see(self, past: Past, user: int, items: np.ndarray, now: float) -> None:
-        for profile, codes in zip(self.profiles, self.levels, strict=True):
+        for profile, codes in zip(self.profiles, 2 * self.levels, strict=True):
             profile.reach(user)
             profile.add((user, codes[items]), now)
 
     def say(self, past: Past, user: int, now: float) -> list[np.ndarray]:
-        total = np.zeros(len(self.levels[0]))
-        for profile, codes, usual in zip(self.profiles, self.levels, self.usual, strict=True):
+        parts = []
+        for profile, codes, usual in zip(self.profiles, 2 * self.levels, 2 * self.usual, strict=True):
             counts = profile.at(now, user)
-            total += np.log((counts + usual) / (counts.sum() + 1))[codes]
-        return [total]
+            parts.append(np.log((counts + usual) / (counts.sum() + 1))[codes])
+        depths = len(self.levels)
+        return [np.sum(parts[:depths], axis=0), np.sum(parts[depths:], axis=0)]
 
     def refresh(self, past: Past, now: float) -> None:
         pass

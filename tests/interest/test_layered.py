@@ -103,7 +103,8 @@ def test_a_visit_of_nobody_is_refused_and_nothing_is_learned(user):
 
 def test_every_layer_has_its_columns_and_a_score_is_their_weighted_sum_around_the_mean_of_what_may_be_wanted():
     model = fitted()
-    assert model.columns_ == ["popular", "rising", "stratum", "kindred", "domain", "taste", "missed", "words"]
+    assert model.columns_ == ["popular", "rising", "stratum", "kindred", "domain", "recent_domain", "taste",
+                              "recent_taste", "missed", "words"]
     for user in ("u03", "nobody"):
         number = model._number.get(user, 10_000)
         columns = np.column_stack([column for layer in model._layers.values()
@@ -150,7 +151,7 @@ def test_a_visit_with_nothing_new_teaches_the_weights_nothing_unless_repeats_are
 
 def test_weights_stand_where_they_began_until_the_burn_in_is_over():
     visits = len(by_visit(LOG))
-    begun = [0.1, 0.3, 0.1, 1.0, 0.1, 0.5, -0.5, 1.0]
+    begun = [0.1, 0.3, 0.1, 1.0, 0.1, 0.1, 0.5, 0.1, -0.5, 1.0]
     assert fitted(burn_in=visits).weights_.tolist() == begun
     assert np.not_equal(fitted(burn_in=visits).update(event("u04", *CATALOGUE["item_id"])).weights_, begun).any()
     assert np.not_equal(fitted(burn_in=visits - 20).weights_, begun).all()
@@ -171,8 +172,8 @@ def test_whoever_always_does_what_one_layer_says_gives_it_weight():
     assert (listed % 4 == 1).all()
 
 
-@pytest.mark.parametrize(("drop", "gone"), [(["category"], ["domain"]), (["title"], ["words"]),
-                                            (["category", "title"], ["domain", "words"])], ids=str)
+@pytest.mark.parametrize(("drop", "gone"), [(["category"], ["domain", "recent_domain"]), (["title"], ["words"]),
+                                            (["category", "title"], ["domain", "recent_domain", "words"])], ids=str)
 def test_a_layer_without_its_texts_is_left_out(drop, gone):
     model = fitted(items=CATALOGUE.drop(columns=drop))
     whole = fitted()
@@ -182,7 +183,7 @@ def test_a_layer_without_its_texts_is_left_out(drop, gone):
 
 def test_layers_are_those_that_are_named():
     model = made(["taste", "overall"]).fit(LOG, items=CATALOGUE)
-    assert model.columns_ == ["taste", "popular", "rising"] and model.settings()["layers"] == ["taste", "overall"]
+    assert model.columns_ == ["taste", "recent_taste", "popular", "rising"] and model.settings()["layers"] == ["taste", "overall"]
     for layers in (["domain"], ["words", "domain"]):
         with pytest.raises(ValueError, match="none of them without categories and titles"):
             made(layers).fit(LOG)

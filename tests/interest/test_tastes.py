@@ -31,16 +31,17 @@ def side(request, monkeypatch):
 
 @pytest.mark.parametrize("user", [0, 7])
 def test_taste_is_the_closed_form_on_the_faded_matrix_and_the_faded_history(user, side):
-    layer, learned, now = Taste(ITEMS, days=20, l2=0.5), LAST + DAY, LAST + 9 * DAY
+    layer, learned, now = Taste(ITEMS, recent_days=6, days=20, l2=0.5), LAST + DAY, LAST + 9 * DAY
     past = lived(GIVEN, layer)
     layer.refresh(past, learned)
-    expected = faded(GIVEN, now, 20)[user] @ ease_by_hand(faded(GIVEN, learned, 20), 0.5)
-    assert layer.say(past, user, now)[0] == pytest.approx(np.log(np.maximum(expected, 0) + 0.01), abs=1e-4)
-    assert (expected < 0).any() and expected.max() > 0.05 and (layer.weights is None) is side
+    for said, days in zip(layer.say(past, user, now), (20, 6), strict=True):
+        expected = faded(GIVEN, now, days)[user] @ ease_by_hand(faded(GIVEN, learned, 20), 0.5)
+        assert said == pytest.approx(np.log(np.maximum(expected, 0) + 0.01), abs=1e-4)
+        assert (expected < 0).any() and expected.max() > 0.02 and (layer.weights is None) is side
 
 
 def test_without_fading_its_weights_are_those_of_ease(side):
-    layer = Taste(ITEMS, days=1e9, l2=3.0)
+    layer = Taste(ITEMS, recent_days=2, days=1e9, l2=3.0)
     layer.refresh(lived(GIVEN), LAST)
     model = EASE(3.0).fit(log())
     assert np.log(np.maximum(model.score_histories(np.eye(ITEMS)), 0) + 0.01) == pytest.approx(
@@ -53,7 +54,7 @@ def layer_of(layer, item) -> np.ndarray:
 
 
 def test_what_goes_towards_an_item_is_its_column_of_the_weights(side):
-    layer, items, unit = Taste(ITEMS, days=20, l2=0.5), np.array([2, 4, 7]), np.ones(1, np.float32)
+    layer, items, unit = Taste(ITEMS, recent_days=6, days=20, l2=0.5), np.array([2, 4, 7]), np.ones(1, np.float32)
     assert layer.towards(4, items).tolist() == [0, 0, 0]
     layer.refresh(lived(GIVEN), LAST)
     for item in range(ITEMS):
@@ -62,16 +63,16 @@ def test_what_goes_towards_an_item_is_its_column_of_the_weights(side):
 
 
 def test_taste_has_the_same_to_say_of_every_item_to_who_has_no_history_and_before_it_has_learned(side):
-    layer = Taste(ITEMS, days=20, l2=3.0)
+    layer = Taste(ITEMS, recent_days=2, days=20, l2=3.0)
     past = lived(GIVEN)
-    assert layer.say(past, 0, LAST)[0] == pytest.approx(np.log(0.01))
+    assert np.array(layer.say(past, 0, LAST)) == pytest.approx(np.log(0.01))
     layer.refresh(past, LAST)
     assert np.ptp(layer.say(past, 0, LAST)[0]) > 1 and layer.say(past, USERS, LAST)[0] == pytest.approx(np.log(0.01))
 
 
 def test_a_penalty_too_small_for_the_log_is_one_clear_error(side):
     with pytest.raises(ValueError, match="l2=1e-12 is too small"):
-        Taste(ITEMS, days=20, l2=1e-12).refresh(lived(GIVEN[:3]), LAST)
+        Taste(ITEMS, recent_days=2, days=20, l2=1e-12).refresh(lived(GIVEN[:3]), LAST)
 
 
 # Missed -------------------------------------------------------------------------------------------------------------------
@@ -105,19 +106,20 @@ def domain_by_hand(paths, given, user, now, days) -> np.ndarray:
 @pytest.mark.parametrize("user", [0, 6, USERS, 400])
 def test_domain_is_the_users_faded_share_of_each_category_at_every_depth(user):
     paths, now = catalogue()["category"], LAST + 2 * DAY
-    layer = Domain(paths, days=9)
+    layer = Domain(paths, days=9, recent_days=2)
     past = lived(GIVEN, layer)
-    expected = domain_by_hand([None if pd.isna(path) else path for path in paths], GIVEN, user, now, 9)
-    assert layer.say(past, user, now)[0] == pytest.approx(expected, rel=1e-9) and np.ptp(expected) > 1
+    for said, days in zip(layer.say(past, user, now), (9, 2), strict=True):
+        expected = domain_by_hand([None if pd.isna(path) else path for path in paths], GIVEN, user, now, days)
+        assert said == pytest.approx(expected, rel=1e-9) and np.ptp(expected) > 1
 
 
 def test_without_events_of_ones_own_every_category_has_its_share_of_the_shop():
-    layer = Domain(pd.Series(["a/b", "a/c", "d", None]), days=9)
+    layer = Domain(pd.Series(["a/b", "a/c", "d", None]), days=9, recent_days=2)
     assert layer.say(Past(), 0, 5.0)[0] == pytest.approx(np.log([0.5 / 4, 0.5 / 4, 1 / 16, 1 / 16]))
 
 
 def test_domain_knows_more_users_than_it_began_with():
-    layer = Domain(pd.Series(["a", "b"]), days=9)
+    layer = Domain(pd.Series(["a", "b"]), days=9, recent_days=2)
     past = lived([(user, np.array([user % 2]), 5.0) for user in range(200)], layer)
     assert layer.say(past, 199, 5.0)[0] == pytest.approx(np.log([0.25, 0.75]))
     assert layer.say(past, 198, 5.0)[0] == pytest.approx(np.log([0.75, 0.25]))
