@@ -60,9 +60,9 @@ def test_vectors_learned_anew_are_those_of_a_player_that_begins_then():
 
 
 @pytest.mark.parametrize(("items", "settings"), [
-    ("i01", {}), ("i01", {"factors": 4, "refresh_days": 5.0}), (["i01", "i02"], {"strata": 9}), (None, {"strata": 50}),
-    (None, {"least": 1.0})], ids=str)
-def test_users_who_are_all_alike_or_belong_to_many_strata_a_little_are_no_obstacle(items, settings):
+    ("i01", {}), ("i01", {"factors": 4, "refresh_days": 5.0}), (["i01", "i02"], {"strata": 9}), (None, {"strata": 50})],
+                         ids=str)
+def test_users_who_are_all_alike_or_fewer_than_strata_are_no_obstacle(items, settings):
     table = log().drop_duplicates(["user_id", "timestamp"])
     if items is not None:
         table = table.assign(item_id=np.resize(items, len(table)))
@@ -71,6 +71,20 @@ def test_users_who_are_all_alike_or_belong_to_many_strata_a_little_are_no_obstac
     member = player.state.people_[player.numbers, player.state._member]
     assert np.isfinite(shown).all() and member[member.any(axis=1)].sum(axis=1) == pytest.approx(1)
     assert (len(player.state.strata_) == 0) is (items == "i01")
+
+
+def test_who_stands_between_two_strata_keeps_the_nearer_one_however_much_the_least_is():
+    """Two kinds of users, each with a taste of their own beside, and one who is of both kinds."""
+    rows = [(f"{kind}{n}", f"{kind}{item}") for kind in "ab" for n in range(5) for item in (0, 1, 2 + n)]
+    table = pd.DataFrame([*rows, ("c", "a0"), ("c", "b0")], columns=["user_id", "item_id"])
+    table = table.assign(behaviour="view", timestamp=pd.date_range("2024-01-01", periods=len(table)))
+    visits, member = Visits.from_events(table), {}
+    for least in (0.01, 0.99):
+        player = Live(strata=2, factors=2, least=least)
+        player.begin(visits, len(visits))
+        member[least] = dict(zip(visits.users, player.state.people_[player.numbers, player.state._member], strict=True))
+    assert 0.01 < min(member[0.01]["c"]) < 0.5 and sorted(member[0.99]["c"]) == [0, 1]
+    assert member[0.99]["c"].argmax() == member[0.01]["c"].argmax() and max(member[0.99]["a1"]) == 1
 
 
 def test_it_takes_part_in_a_replay_also_without_strata_and_hears_the_behaviours_it_is_told_to():
