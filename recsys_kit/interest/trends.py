@@ -112,7 +112,7 @@ class Stratum:
         self.counts = Fading((1, space.n_items), days)
 
     def membership(self, users: np.ndarray) -> np.ndarray:
-        """(n, len(centres)) shares of users with these numbers, each row adding up to 1; before the first refresh in one for all."""
+        """(n, len(centres)) shares of users with these numbers, each row adding up to 1; one stratum until the first refresh."""
         self.space.users.of(int(np.max(users)))
         power = np.exp(self.sharpness * (unit(self.space.users.values[users]) @ self.centres.T))
         return power / power.sum(axis=1, keepdims=True)

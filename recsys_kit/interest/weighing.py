@@ -25,8 +25,8 @@ class Weighing:
 
         x : (items, columns). new : numbers of the items chosen, all of them free. free : (items,) booleans.
         """
-        score = x @ self.weights
-        chance = np.exp(score - score[free].max()) * free
+        score = np.where(free, x @ self.weights, -np.inf)
+        chance = np.exp(score - score.max())
         slope = (x[new].mean(axis=0) - chance @ x / chance.sum()) * self._may
         self.squares = self.squares + slope ** 2
         self.weights = self.weights + rate * slope / np.sqrt(self.squares)

@@ -396,3 +396,10 @@ def test_layers_that_are_none_are_refused(layers):
 def test_every_setting_matters(setting, value):
     assert not np.allclose(fitted(**{setting: value}).score(USERS, at=LATER), fitted().score(USERS, at=LATER))
     assert setting in inspect.signature(LayeredInterest).parameters
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_however_large_leave_no_nan_where_an_owned_item_stands_far_above_the_others():
+    model = fitted(rate=1000.0)
+    assert np.abs(model.weights_).max() > 100
+    assert np.isfinite(model.weights_).all() and np.isfinite(model.score(USERS, at=LATER)).all()
