@@ -109,7 +109,7 @@ class Fading:
         if now - self.zero > 500 * DAY * self.days:  # 2^1024 would overflow
             self.values *= 2 ** ((self.zero - now) / (DAY * self.days))
             self.zero = now
-        np.add.at(self.values, place, amount * 2 ** ((now - self.zero) / (DAY * self.days)))
+        np.add.at(self.values, place, np.asarray(amount, float) * 2 ** ((now - self.zero) / (DAY * self.days)))  # never in single
 
     def at(self, now: float, row=slice(None)) -> np.ndarray:
         """The counts (or a row of them) as they are at a moment; zeros for a row that is not there."""

@@ -365,6 +365,17 @@ def test_a_reload_goes_on_to_the_last_bit(share, many, tmp_path, monkeypatch):
     same(model, models.load(again.update(event("stranger", "i19")).save(tmp_path / "model.npz")))
 
 
+def test_visits_after_a_reload_are_counted_in_double_precision_as_before(tmp_path):
+    first, rest = cut(0.2)
+    never, model = fitted(first), fitted(first)
+    for place, visit in enumerate(by_visit(rest[rest["behaviour"] != "return"])):
+        if place == 6:
+            model = models.load(model.save(tmp_path / "model.npz"))
+        for one in (never, model):
+            one.visit(visit["user_id"].iloc[0], one.items_.get_indexer(visit["item_id"]), visit["timestamp"].iloc[0].timestamp())
+    same(never, model)
+
+
 def test_to_save_changes_nothing(tmp_path):
     first, rest = cut()
     model = fitted(first)
