@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -109,14 +110,15 @@ class LayeredInterest(Ranker):
     def visit(self, user: str, items, seconds: float) -> LayeredInterest:
         """`update` for one visit, without a table: id of the user, positions in ``items_``, unix seconds. Returns the model.
 
-        Raises ValueError for a missing id, a position that is not there and a time that is none; then nothing is learned.
+        Raises ValueError for a missing id, a position that is not there, and what is no time or one more than a day ahead of the
+        computer's clock (milliseconds are); then nothing is learned.
         """
         self._check_fitted()
-        user, items = _id(user), np.sort(np.asarray(items, dtype=np.int64))
+        user, items = _id(user), np.sort(np.asarray(items))
         if not isinstance(user, str):
             raise ValueError("visit: a user without an id; leave out the visits of those who are not known")
-        if (not len(items) or items[0] < 0 or items[-1] >= len(self.items_)
-                or not isinstance(seconds, (int, float, np.number)) or not np.isfinite(seconds)):
+        if (items.dtype.kind not in "iu" or not len(items) or items[0] < 0 or items[-1] >= len(self.items_)
+                or not isinstance(seconds, (int, float, np.number)) or not -np.inf < seconds < time.time() + DAY):
             raise ValueError(f"visit: items {items.tolist()} at {seconds!r}; give positions from 0 to {len(self.items_) - 1}, at "
                              f"least one, and unix seconds")
         mine = self.learned_.setdefault(user, {})

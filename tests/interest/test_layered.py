@@ -72,8 +72,8 @@ def test_a_visit_is_an_update_without_a_table():
         pd.testing.assert_frame_equal(by_table.recommend(USERS, k), by_visit.recommend(USERS, k))
 
 
-@pytest.mark.parametrize("items, seconds", [([], 2e9), ([-1], 2e9), ([20], 2e9), ([1], np.nan), ([1], np.inf),
-                                            ([1], LATER)])
+@pytest.mark.parametrize("items, seconds", [([], 1.7e9), ([-1], 1.7e9), ([20], 1.7e9), ([1.5], 1.7e9), ([1], 1.7e12),
+                                            ([1], np.nan), ([1], np.inf), ([1], LATER)])
 def test_a_visit_that_cannot_be_is_refused_and_nothing_is_learned(items, seconds):
     model, before = fitted(), fitted()
     with pytest.raises(ValueError, match="give positions from 0 to 19, at least one, and unix seconds"):
