@@ -89,7 +89,8 @@ METHODS = {"EASE, fitted once": lambda: Static(EASE(L2)), "EASE, refitted daily"
            "EASE, refitted daily, history fading (30 d)": lambda: Mornings(30.0), "state": State,
            "state, with detector": lambda: State(drift={}), "state, short-term layer x 3": lambda: State(3.0),
            "state, a third of its half-lives": lambda: State(half_lives={layer: days / 3 for layer, days in HALF_LIVES.items()}),
-           "layered": lambda: Taught(LayeredInterest()), "layered, one half-life": lambda: Taught(LayeredInterest(recent_days=120.0))}
+           "layered": lambda: Taught(LayeredInterest()),
+           "layered, one half-life": lambda: Taught(LayeredInterest(recent_days=120.0))}
 
 
 def watched(data, clicks, rng) -> pd.DataFrame:

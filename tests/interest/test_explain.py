@@ -384,7 +384,8 @@ def missing_chances(**settings) -> tuple[LayeredInterest, pd.DataFrame]:
         time = pd.Timestamp("2024-01-01") + pd.Timedelta(days=day)
         rows += [(f"u{day}", "hit", time), ("steady", f"own{day % 20:02d}", time + pd.Timedelta(hours=5)),
                  (f"v{day}", f"own{day % 7:02d}", time)]
-    rows += [("steady", f"own{day:02d}", pd.Timestamp("2024-05-01") + pd.Timedelta(days=day)) for day in range(5)]  # nobody buys it now
+    later = pd.Timestamp("2024-05-01")  # nobody buys it any more
+    rows += [("steady", f"own{day:02d}", later + pd.Timedelta(days=day)) for day in range(5)]
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).assign(behaviour="purchase")
     return LayeredInterest(["missed", "taste"], **SETTINGS | dict(burn_in=1000) | settings).fit(
         table, items=pd.DataFrame({"item_id": ["hit", "new", *[f"own{n:02d}" for n in range(20)]]})), table

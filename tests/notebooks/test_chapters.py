@@ -20,7 +20,8 @@ from tests.notebooks.house import NOTEBOOKS, VERDICTS, rows, run, said
 CHAPTERS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 # The real set on which a chapter is run here; all chapters run on every set, which `make course DATASET=` shows in minutes.
-REAL = {"05": "retailrocket-bench", "07": "movielens-100k", "08": "retailrocket-bench", "13": "online-retail", "14": "online-retail"}
+REAL = {"05": "retailrocket-bench", "07": "movielens-100k", "08": "retailrocket-bench", "13": "online-retail",
+        "14": "online-retail"}
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
